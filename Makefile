@@ -1,0 +1,18 @@
+# hafstack: PGXS build.  make, make install, make installcheck; PG_CONFIG chooses the server.
+EXTENSION = hafstack
+MODULE_big = hafstack
+DATA = extension/hafstack--0.1.0.sql
+OBJS = extension/hafstack.o extension/worker.o extension/decide.o extension/catalog.o extension/haf.o \
+	extension/spec.o extension/engine.o extension/http.o extension/event.o extension/api.o
+
+REGRESS = $(sort $(basename $(notdir $(wildcard sql/*.sql))))
+REGRESS_OPTS = --inputdir=.
+TAP_TESTS = 0
+
+PG_CPPFLAGS = -I$(srcdir)/include -std=gnu11
+PG_CFLAGS = -Wall -Wextra -Werror -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-cast-function-type
+SHLIB_LINK = -lcurl -lcjson
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
