@@ -1,0 +1,1417 @@
+/*
+ * decide.c
+ *		The rules: what is due next, and how a step moves from state to state.
+ *
+ * Room: pure functions over a View (see decide.h).  Three tables hold the
+ * whole behaviour: stack_rules and app_rules have one row a phase transition,
+ * step_rules one row for each (state of the row, what Docker says) that calls
+ * for something.  In each table the first row that fits wins.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "decide.h"
+
+#define SECOND			INT64_C(1000000)
+#define CALL_PAUSE		SECOND	/* after a call that came to nothing */
+#define STEADY_TIME		(600 * SECOND)	/* a service this long up is well again */
+
+const char *const role_names[ROLES] =
+{"index", "instance", "setup", "sync", "live_sync", "api"};
+
+const char *const app_phase_names[] =
+{"registered", "index_build", "index_built", "app_setup", "setup_done", "app_sync", "live", "serving", NULL};
+
+const char *const stack_phase_names[] =
+{"idle", "preflight", "index_build", "haf_sync", "app_setup", "app_sync", "live", NULL};
+
+const char *const step_state_names[] =
+{"waiting", "creating", "created", "starting", "running", "exited", "removing", "removed", NULL};
+
+/* What many predicates ask, counted once a round. */
+typedef struct Summary
+{
+	bool		calling;		/* the Engine answers and may be asked */
+	bool		acting;			/* and changed */
+	bool		starting;		/* and given new work */
+	bool		haf_live;
+	bool		all_checked;	/* over the apps that are not aside ... */
+	bool		all_indexed;
+	bool		all_set_up;
+	bool		all_live;
+	bool		index_begun;	/* no index build is left to begin */
+	int			index_owner;	/* the app whose index build it is, -1 none */
+	int			setup_owner;
+	int			active[ROLES];	/* steps that run or may run */
+	int			active_step[ROLES]; /* one of them */
+	int			next_index;		/* step to create ahead of its turn, -1 none */
+	int			next_setup;
+} Summary;
+
+static int
+index_of(const char *const *names, int n, const char *name)
+{
+	for (int i = 0; i < n && names[i]; i++)
+		if (strcmp(names[i], name) == 0)
+			return i;
+	return -1;
+}
+
+int
+role_by_name(const char *name)
+{
+	return index_of(role_names, ROLES, name);
+}
+
+int
+app_phase_by_name(const char *name)
+{
+	return index_of(app_phase_names, APP_SERVING + 1, name);
+}
+
+int
+stack_phase_by_name(const char *name)
+{
+	return index_of(stack_phase_names, STACK_LIVE + 1, name);
+}
+
+int
+step_state_by_name(const char *name)
+{
+	return index_of(step_state_names, STEP_REMOVED + 1, name);
+}
+
+bool
+role_is_job(Role role)
+{
+	return role == ROLE_INDEX || role == ROLE_SETUP || role == ROLE_LIVE_SYNC;
+}
+
+bool
+action_is_call(ActionKind kind)
+{
+	return kind >= ACT_PREFLIGHT;
+}
+
+/* ---- Facts about one step or app ------------------------------------ */
+
+bool
+app_renewing(const App *app)
+{
+	return app->current_run != app->run;
+}
+
+bool
+step_unwanted(const View *view, const Step *step)
+{
+	const App  *app = &view->apps[step->app];
+
+	return app->removing || app_renewing(app) || step->run != app->run ||
+		step->ordinal > app->count[step->role];
+}
+
+static int64_t
+wanted_version(const View *view, const App *app)
+{
+	return view->stack.spec_version + app->spec_version;
+}
+
+/* A start was sent and what came of it is not known. */
+static bool
+discarding(const Step *step)
+{
+	return step->state == STEP_REMOVING && !step->has_exit && step->started_at != 0;
+}
+
+/* Its process runs, or may. */
+bool
+step_active(const Step *step)
+{
+	return step->state == STEP_STARTING || step->state == STEP_RUNNING ||
+		step->seen == SEEN_RUNNING || discarding(step);
+}
+
+/* Up, for whoever waits on it: health counts where there is a check, but
+ * nobody waits for the health of a sync, or of a HAF that has days to go. */
+bool
+step_is_up(const Step *step)
+{
+	return step->state == STEP_RUNNING && step->seen == SEEN_RUNNING &&
+		(step->role == ROLE_SYNC || step->role == ROLE_INSTANCE ||
+		 !step->has_health || step->healthy);
+}
+
+static bool
+role_wanted(const App *app, Role role)
+{
+	return app->count[role] > 0 && !app->counts_done[role];
+}
+
+/* Every container of a job's role has done its work, or there is none. */
+static bool
+role_done(const View *view, const App *app, Role role)
+{
+	if (!role_wanted(app, role))
+		return true;
+	if (app_renewing(app))
+		return false;
+	for (int i = 0; i < app->count[role]; i++)
+		if (!view->steps[app->role_first[role] + i].done)
+			return false;
+	return true;
+}
+
+/* Every container of a service's role is up (a sync may have completed). */
+static bool
+role_up(const View *view, const App *app, Role role)
+{
+	for (int i = 0; i < app->count[role]; i++)
+	{
+		const Step *step = &view->steps[app->role_first[role] + i];
+
+		if (!step_is_up(step) && !step->done)
+			return false;
+	}
+	return true;
+}
+
+static bool
+role_was_up(const View *view, const App *app, Role role)
+{
+	for (int i = 0; i < app->count[role]; i++)
+		if (!view->steps[app->role_first[role] + i].was_up)
+			return false;
+	return true;
+}
+
+static bool
+step_failed_in(const View *view, const App *app)
+{
+	for (int i = 0; i < app->n_steps; i++)
+	{
+		const Step *step = &view->steps[app->first_step + i];
+
+		if (step->failed && !step_unwanted(view, step))
+			return true;
+	}
+	return false;
+}
+
+bool
+app_checked(const View *view, const App *app)
+{
+	for (int role = 0; role < ROLES; role++)
+		if (role_wanted(app, role))
+			return app->checked_version == wanted_version(view, app);
+	return true;
+}
+
+bool
+app_depends_set_up(const View *view, const App *app)
+{
+	for (int i = 0; i < app->n_depends_on; i++)
+		if (view->apps[app->depends_on[i]].phase < APP_SETUP_DONE ||
+			app_renewing(&view->apps[app->depends_on[i]]))
+			return false;
+	return true;
+}
+
+bool
+decide_haf_live(const View *view)
+{
+	return view->stack.haf_live &&
+		role_done(view, &view->apps[HAF_APP], ROLE_LIVE_SYNC);
+}
+
+/* The first of a job's containers that has work to do, -1 none. */
+static int
+first_pending(const View *view, const App *app, Role role)
+{
+	if (role_wanted(app, role))
+		for (int i = 0; i < app->count[role]; i++)
+			if (!view->steps[app->role_first[role] + i].done)
+				return app->role_first[role] + i;
+	return -1;
+}
+
+void
+decide_prepare(View *view)
+{
+	bool		again = true;
+
+	for (int i = 0; i < view->n_apps; i++)
+	{
+		App		   *app = &view->apps[i];
+
+		app->held_with = app->held;
+		app->aside = app->held || app->removing || app_renewing(app);
+	}
+	/* what depends on such an app is so too, however far away */
+	while (again)
+	{
+		again = false;
+		for (int i = 1; i < view->n_apps; i++)
+		{
+			App		   *app = &view->apps[i];
+
+			for (int d = 0; d < app->n_depends_on; d++)
+			{
+				const App  *other = &view->apps[app->depends_on[d]];
+
+				if (other->held_with && !app->held_with)
+					app->held_with = app->aside = again = true;
+				if (other->aside && !app->aside && app->phase < APP_SETUP_DONE)
+					app->aside = again = true;
+			}
+		}
+	}
+}
+
+/* ---- The summary ------------------------------------------------------ */
+
+static void
+count_active(const View *view, Summary *sum)
+{
+	for (int i = 0; i < view->n_steps; i++)
+	{
+		const Step *step = &view->steps[i];
+
+		if (step_active(step))
+		{
+			sum->active[step->role]++;
+			sum->active_step[step->role] = i;
+		}
+	}
+}
+
+static void
+count_barriers(const View *view, Summary *sum)
+{
+	sum->all_checked = app_checked(view, &view->apps[HAF_APP]);
+	sum->all_indexed = sum->all_set_up = sum->all_live = true;
+	for (int i = 1; i < view->n_apps; i++)
+	{
+		const App  *app = &view->apps[i];
+
+		if (app->aside)
+			continue;
+		sum->all_checked &= app_checked(view, app);
+		sum->all_indexed &= app->phase >= APP_INDEX_BUILT;
+		sum->all_set_up &= app->phase >= APP_SETUP_DONE;
+		sum->all_live &= app->phase >= APP_LIVE;
+	}
+}
+
+/* Index builds go strictly by place: a failed one holds those behind it. */
+static void
+find_index_owner(const View *view, Summary *sum)
+{
+	bool		ahead = true;	/* all before this one have begun their last */
+
+	sum->index_owner = sum->next_index = -1;
+	sum->index_begun = true;
+	if (view->stack.phase != STACK_INDEX_BUILD)
+		return;
+	for (int i = 1; i < view->n_apps; i++)
+	{
+		const App  *app = &view->apps[i];
+
+		if (app->aside || app->phase >= APP_INDEX_BUILT)
+			continue;
+		if (sum->index_owner < 0)
+			sum->index_owner = i;
+		for (int s = first_pending(view, app, ROLE_INDEX);
+			 s >= 0 && s < app->role_first[ROLE_INDEX] + app->count[ROLE_INDEX]; s++)
+		{
+			bool		begun = view->steps[s].state == STEP_RUNNING;
+
+			if (ahead && !begun && sum->next_index < 0)
+				sum->next_index = s;
+			ahead &= begun;
+			sum->index_begun &= begun || view->steps[s].done;
+		}
+	}
+}
+
+/* Setups: of those that may, the one that has begun, else the first by place. */
+static void
+find_setup_owner(const View *view, Summary *sum)
+{
+	int			ready = -1,
+				begun = -1;
+
+	sum->setup_owner = sum->next_setup = -1;
+	if (view->stack.phase < STACK_APP_SETUP)
+		return;
+	for (int i = 1; i < view->n_apps; i++)
+	{
+		const App  *app = &view->apps[i];
+		int			step = first_pending(view, app, ROLE_SETUP);
+
+		if (app->aside || step < 0 || view->steps[step].failed ||
+			(app->phase != APP_INDEX_BUILT && app->phase != APP_SETUP) ||
+			!app_depends_set_up(view, app))
+			continue;
+		if (app->phase == APP_SETUP && begun < 0)
+			begun = i;
+		else if (ready < 0)
+			ready = i;
+	}
+	if (sum->active[ROLE_SETUP] > 0)
+		sum->setup_owner = view->steps[sum->active_step[ROLE_SETUP]].app;
+	else
+		sum->setup_owner = begun >= 0 ? begun : ready;
+}
+
+/* The setup to create while the owner's runs: its own next, else the next app's,
+ * taking the owner's for done. */
+static void
+find_next_setup(const View *view, Summary *sum)
+{
+	int			owner = sum->setup_owner;
+	int			step;
+
+	if (owner < 0 || sum->active[ROLE_SETUP] != 1)
+		return;
+	step = first_pending(view, &view->apps[owner], ROLE_SETUP);
+	if (step >= 0 && view->steps[step].ordinal < view->apps[owner].count[ROLE_SETUP])
+	{
+		sum->next_setup = step + 1;
+		return;
+	}
+	for (int i = 1; i < view->n_apps; i++)
+	{
+		const App  *app = &view->apps[i];
+		bool		ready = i != owner && !app->aside && app->phase == APP_INDEX_BUILT;
+
+		for (int d = 0; d < app->n_depends_on && ready; d++)
+			ready = app->depends_on[d] == owner ||
+				view->apps[app->depends_on[d]].phase >= APP_SETUP_DONE;
+		step = ready ? first_pending(view, app, ROLE_SETUP) : -1;
+		if (step >= 0)
+		{
+			sum->next_setup = step;
+			return;
+		}
+	}
+}
+
+static void
+summarize(const View *view, Summary *sum)
+{
+	memset(sum, 0, sizeof(*sum));
+	sum->calling = view->stack.engine_up && !view->stack.copied;
+	sum->acting = sum->calling && !view->stack.paused;
+	sum->starting = sum->acting && view->stack.running &&
+		view->stack.phase > STACK_PREFLIGHT;
+	sum->haf_live = decide_haf_live(view);
+	count_active(view, sum);
+	count_barriers(view, sum);
+	find_index_owner(view, sum);
+	find_setup_owner(view, sum);
+	find_next_setup(view, sum);
+}
+
+Owners
+decide_owners(const View *view)
+{
+	Summary		sum;
+
+	summarize(view, &sum);
+	return (Owners) {sum.index_owner, sum.setup_owner};
+}
+
+/* ---- Phases of the stack ---------------------------------------------- */
+
+typedef bool (*StackTest) (const View *, const Summary *);
+
+static bool
+stack_wanted(const View *view, const Summary *sum)
+{
+	return view->stack.running && !view->stack.paused;
+}
+
+static bool
+stack_checked(const View *view, const Summary *sum)
+{
+	return view->stack.running && sum->acting && sum->all_checked;
+}
+
+static bool
+stack_indexed(const View *view, const Summary *sum)
+{
+	return view->stack.running && sum->all_indexed && sum->active[ROLE_INDEX] == 0;
+}
+
+static bool
+stack_haf_live(const View *view, const Summary *sum)
+{
+	return view->stack.running && sum->haf_live;
+}
+
+static bool
+stack_set_up(const View *view, const Summary *sum)
+{
+	return view->stack.running && sum->all_set_up;
+}
+
+static bool
+stack_all_live(const View *view, const Summary *sum)
+{
+	return view->stack.running && sum->all_live;
+}
+
+static bool
+stack_is_down(const View *view, const Summary *sum)
+{
+	if (view->stack.running)
+		return false;
+	for (int role = 0; role < ROLES; role++)
+		if (sum->active[role] > 0)
+			return false;
+	return true;
+}
+
+static const struct StackRule
+{
+	StackPhase	from;
+	StackTest	when;
+	StackPhase	to;
+}			stack_rules[] =
+
+{
+	{STACK_IDLE, stack_wanted, STACK_PREFLIGHT},
+	{STACK_PREFLIGHT, stack_is_down, STACK_IDLE},
+	{STACK_PREFLIGHT, stack_checked, STACK_INDEX_BUILD},
+	{STACK_INDEX_BUILD, stack_is_down, STACK_IDLE},
+	{STACK_INDEX_BUILD, stack_indexed, STACK_HAF_SYNC},
+	{STACK_HAF_SYNC, stack_is_down, STACK_IDLE},
+	{STACK_HAF_SYNC, stack_haf_live, STACK_APP_SETUP},
+	{STACK_APP_SETUP, stack_is_down, STACK_IDLE},
+	{STACK_APP_SETUP, stack_set_up, STACK_APP_SYNC},
+	{STACK_APP_SYNC, stack_is_down, STACK_IDLE},
+	{STACK_APP_SYNC, stack_all_live, STACK_LIVE},
+	{STACK_LIVE, stack_is_down, STACK_IDLE},
+};
+
+/* ---- Phases of an app --------------------------------------------------- */
+
+typedef bool (*AppTest) (const View *, const Summary *, int app);
+
+static bool
+may_begin(const View *view, int app)
+{
+	return view->stack.running && !view->stack.paused && !view->apps[app].aside;
+}
+
+static bool
+needs_no_index(const View *view, const Summary *sum, int app)
+{
+	return may_begin(view, app) && view->stack.phase >= STACK_INDEX_BUILD &&
+		app_checked(view, &view->apps[app]) &&
+		role_done(view, &view->apps[app], ROLE_INDEX);
+}
+
+static bool
+index_turn(const View *view, const Summary *sum, int app)
+{
+	return may_begin(view, app) && sum->index_owner == app &&
+		app_checked(view, &view->apps[app]);
+}
+
+static bool
+index_done(const View *view, const Summary *sum, int app)
+{
+	return role_done(view, &view->apps[app], ROLE_INDEX);
+}
+
+static bool
+needs_no_setup(const View *view, const Summary *sum, int app)
+{
+	return may_begin(view, app) && view->stack.phase >= STACK_APP_SETUP &&
+		role_done(view, &view->apps[app], ROLE_SETUP) &&
+		app_depends_set_up(view, &view->apps[app]);
+}
+
+static bool
+setup_turn(const View *view, const Summary *sum, int app)
+{
+	return may_begin(view, app) && sum->haf_live && sum->setup_owner == app;
+}
+
+static bool
+setup_done(const View *view, const Summary *sum, int app)
+{
+	return role_done(view, &view->apps[app], ROLE_SETUP);
+}
+
+static bool
+past_barrier(const View *view, const Summary *sum, int app)
+{
+	return may_begin(view, app) && view->stack.phase >= STACK_APP_SYNC;
+}
+
+static bool
+seen_live(const View *view, const Summary *sum, int app)
+{
+	const App  *it = &view->apps[app];
+
+	if (!may_begin(view, app))
+		return false;
+	if (it->count[ROLE_LIVE_SYNC] > 0)
+		return role_done(view, it, ROLE_LIVE_SYNC);
+	return sum->haf_live && (!it->has_contexts || it->caught_up);
+}
+
+static bool
+api_up(const View *view, const Summary *sum, int app)
+{
+	return may_begin(view, app) && view->apps[app].count[ROLE_API] > 0 &&
+		role_was_up(view, &view->apps[app], ROLE_API);
+}
+
+static const struct AppRule
+{
+	AppPhase	from;
+	AppTest		when;
+	AppPhase	to;
+}			app_rules[] =
+
+{
+	{APP_REGISTERED, needs_no_index, APP_INDEX_BUILT},
+	{APP_REGISTERED, index_turn, APP_INDEX_BUILD},
+	{APP_INDEX_BUILD, index_done, APP_INDEX_BUILT},
+	{APP_INDEX_BUILT, needs_no_setup, APP_SETUP_DONE},
+	{APP_INDEX_BUILT, setup_turn, APP_SETUP},
+	{APP_SETUP, setup_done, APP_SETUP_DONE},
+	{APP_SETUP_DONE, past_barrier, APP_SYNC},
+	{APP_SYNC, seen_live, APP_LIVE},
+	{APP_LIVE, api_up, APP_SERVING},
+};
+
+/* ---- Steps: when may one begin ------------------------------------------ */
+
+static bool
+is_first(const Step *step)
+{
+	return step->ordinal == 1;
+}
+
+/* The one before it in its role is through: done if a job, up if a service. */
+static bool
+predecessor_through(const View *view, const Step *step)
+{
+	const Step *before = step - 1;
+
+	if (is_first(step))
+		return true;
+	return role_is_job(step->role) ? before->done : before->done || step_is_up(before);
+}
+
+static bool
+predecessor_begun(const Step *step)
+{
+	const Step *before = step - 1;
+
+	return !is_first(step) && before->state == STEP_RUNNING;
+}
+
+static bool
+sole_active(const View *view, const Summary *sum, const Step *step)
+{
+	return sum->active[step->role] == 0 ||
+		(sum->active[step->role] == 1 &&
+		 &view->steps[sum->active_step[step->role]] == step);
+}
+
+/* Is this step's moment to run? */
+static bool
+turn(const View *view, const Summary *sum, const Step *step)
+{
+	const App  *app = &view->apps[step->app];
+	StackPhase	phase = view->stack.phase;
+
+	if (app->counts_done[step->role] || !predecessor_through(view, step))
+		return false;
+	switch (step->role)
+	{
+		case ROLE_INDEX:
+			return phase == STACK_INDEX_BUILD && app->phase == APP_INDEX_BUILD &&
+				sum->index_owner == step->app && sole_active(view, sum, step);
+		case ROLE_INSTANCE:
+			return phase >= STACK_HAF_SYNC;
+		case ROLE_SETUP:
+			return phase >= STACK_APP_SETUP && app->phase == APP_SETUP &&
+				sum->haf_live && sum->setup_owner == step->app &&
+				app_depends_set_up(view, app) && sole_active(view, sum, step);
+		case ROLE_SYNC:
+			return phase >= STACK_HAF_SYNC && app->phase >= APP_SYNC;
+		case ROLE_LIVE_SYNC:
+			if (step->app == HAF_APP)
+				return phase >= STACK_HAF_SYNC && role_up(view, app, ROLE_INSTANCE);
+			return phase >= STACK_HAF_SYNC && app->phase == APP_SYNC &&
+				role_up(view, app, ROLE_SYNC);
+		case ROLE_API:
+			return phase >= STACK_HAF_SYNC && app->phase >= APP_LIVE;
+	}
+	return false;
+}
+
+/*
+ * May its container be made before its moment, while what comes before it still
+ * runs?  Creating costs as much as starting, and nobody waits for it this way.
+ */
+static bool
+ahead_of_turn(const View *view, const Summary *sum, const Step *step)
+{
+	const App  *app = &view->apps[step->app];
+	int			at = (int) (step - view->steps);
+
+	if (app->counts_done[step->role])
+		return false;
+	switch (step->role)
+	{
+		case ROLE_INDEX:
+			return at == sum->next_index;
+		case ROLE_INSTANCE:
+			return view->stack.phase == STACK_INDEX_BUILD && is_first(step) &&
+				sum->index_begun && sum->active[ROLE_INDEX] > 0;
+		case ROLE_SETUP:
+			return at == sum->next_setup;
+		case ROLE_SYNC:
+			return predecessor_begun(step) ||
+				(is_first(step) && view->stack.phase >= STACK_APP_SETUP &&
+				 (app->phase == APP_SETUP || app->phase == APP_SETUP_DONE));
+		case ROLE_LIVE_SYNC:
+			return predecessor_begun(step) ||
+				(is_first(step) && step->app != HAF_APP && app->phase == APP_SYNC);
+		case ROLE_API:
+			return predecessor_begun(step) ||
+				(is_first(step) && app->phase == APP_SYNC &&
+				 app->count[ROLE_LIVE_SYNC] > 0 &&
+				 view->steps[app->role_first[ROLE_LIVE_SYNC]].state >= STEP_RUNNING);
+	}
+	return false;
+}
+
+/* ---- Steps: predicates of the table ---------------------------------- */
+
+typedef bool (*StepTest) (const View *, const Summary *, const Step *);
+
+static bool
+always(const View *view, const Summary *sum, const Step *step)
+{
+	return true;
+}
+
+static bool
+callable(const View *view, const Summary *sum, const Step *step)
+{
+	return sum->calling && view->now >= step->quiet_until;
+}
+
+static bool
+changeable(const View *view, const Summary *sum, const Step *step)
+{
+	return sum->acting && callable(view, sum, step);
+}
+
+static bool
+was_refused(const View *view, const Summary *sum, const Step *step)
+{
+	return step->refused;
+}
+
+static bool
+may_create(const View *view, const Summary *sum, const Step *step)
+{
+	const App  *app = &view->apps[step->app];
+
+	return sum->starting && changeable(view, sum, step) && !app->aside &&
+		!step_unwanted(view, step) && !step->done &&
+		!(step->failed && role_is_job(step->role)) &&
+		view->now >= step->retry_at && app_checked(view, app) &&
+		(turn(view, sum, step) || ahead_of_turn(view, sum, step));
+}
+
+static bool
+may_start(const View *view, const Summary *sum, const Step *step)
+{
+	return sum->starting && changeable(view, sum, step) &&
+		!view->apps[step->app].aside && !step->done && turn(view, sum, step);
+}
+
+static bool
+not_creatable(const View *view, const Summary *sum, const Step *step)
+{
+	return !may_create(view, sum, step) && view->now >= step->quiet_until;
+}
+
+static bool
+newly_up(const View *view, const Summary *sum, const Step *step)
+{
+	return !role_is_job(step->role) && step_is_up(step) && (!step->was_up || step->failed);
+}
+
+static bool
+newly_steady(const View *view, const Summary *sum, const Step *step)
+{
+	return !role_is_job(step->role) && step_is_up(step) && step->failures > 0 &&
+		view->now >= step->started_at + STEADY_TIME;
+}
+
+static bool
+not_done(const View *view, const Summary *sum, const Step *step)
+{
+	return !step->done;
+}
+
+static bool
+log_missing(const View *view, const Summary *sum, const Step *step)
+{
+	return !step->log_stored && callable(view, sum, step);
+}
+
+static bool
+is_discarding(const View *view, const Summary *sum, const Step *step)
+{
+	return discarding(step);
+}
+
+static bool
+never_ran(const View *view, const Summary *sum, const Step *step)
+{
+	return !discarding(step) || step->ever_started == ANSWER_NO;
+}
+
+static bool
+ran_unseen(const View *view, const Summary *sum, const Step *step)
+{
+	return discarding(step) && step->ever_started == ANSWER_YES;
+}
+
+static bool
+outdated(const View *view, const Summary *sum, const Step *step)
+{
+	return changeable(view, sum, step) &&
+		(step_unwanted(view, step) || step->done ||
+		 step->spec_version != wanted_version(view, &view->apps[step->app]));
+}
+
+/* stop(): jobs first, and those that only wait with the servers; then syncs;
+ * then HAF. */
+static bool
+stop_turn(const View *view, const Summary *sum, const Step *step)
+{
+	switch (step->role)
+	{
+		case ROLE_INDEX:
+		case ROLE_SETUP:
+			return false;		/* they finish; or must_kill() */
+		case ROLE_LIVE_SYNC:
+		case ROLE_API:
+			return sum->active[ROLE_INDEX] + sum->active[ROLE_SETUP] == 0;
+		case ROLE_SYNC:
+			return sum->active[ROLE_INDEX] + sum->active[ROLE_SETUP] +
+				sum->active[ROLE_LIVE_SYNC] + sum->active[ROLE_API] == 0;
+		case ROLE_INSTANCE:
+			return sum->active[ROLE_INDEX] + sum->active[ROLE_SETUP] +
+				sum->active[ROLE_LIVE_SYNC] + sum->active[ROLE_API] +
+				sum->active[ROLE_SYNC] == 0;
+	}
+	return false;
+}
+
+static bool
+must_stop(const View *view, const Summary *sum, const Step *step)
+{
+	if (!callable(view, sum, step))
+		return false;
+	if (sum->acting && step_unwanted(view, step))
+		return true;
+	return !view->stack.running && view->stack.phase != STACK_IDLE &&
+		stop_turn(view, sum, step);
+}
+
+static bool
+must_kill(const View *view, const Summary *sum, const Step *step)
+{
+	return callable(view, sum, step) && !view->stack.running &&
+		view->stack.phase != STACK_IDLE && view->stack.force_stop &&
+		(step->role == ROLE_INDEX || step->role == ROLE_SETUP);
+}
+
+/* ---- Removal: after the successor has been created --------------------- */
+
+/* Does other come into question as the successor of step, when the search is
+ * at this role? */
+static bool
+is_candidate(const View *view, const Step *step, const Step *other, Role role)
+{
+	bool		own = other->app == step->app;
+
+	if (other == step || other->role != role || step_unwanted(view, other))
+		return false;
+	if (step->role == ROLE_LIVE_SYNC && step->app != HAF_APP)
+		return own;
+	if (role == ROLE_LIVE_SYNC && step->role == ROLE_INDEX)
+		return other->app == HAF_APP;
+	if (step->role == ROLE_SETUP && role != ROLE_SETUP &&
+		view->apps[step->app].count[role] > 0)
+		return own;				/* an app that came late goes its own way */
+	return own || other->app != HAF_APP || role == ROLE_INSTANCE;
+}
+
+static bool
+is_expected(const View *view, const Step *other)
+{
+	const App  *app = &view->apps[other->app];
+
+	return !app->aside && !other->done && !app->counts_done[other->role] &&
+		other->state == STEP_WAITING &&
+		(other->role != ROLE_INDEX || view->stack.phase <= STACK_INDEX_BUILD);
+}
+
+static AppPhase
+phase_after(Role role)
+{
+	return role == ROLE_INDEX ? APP_INDEX_BUILT :
+		role == ROLE_SETUP ? APP_SETUP_DONE : APP_LIVE;
+}
+
+static bool
+successor_created(const View *view, const Step *step)
+{
+	static const Role chain[] = {ROLE_INDEX, ROLE_INSTANCE, ROLE_LIVE_SYNC, ROLE_SETUP, ROLE_SYNC};
+	static const Role tail[] = {ROLE_LIVE_SYNC, ROLE_SETUP, ROLE_SYNC, ROLE_API};
+	bool		early = step->role == ROLE_INDEX;
+	const Role *roles = early ? chain : tail;
+	int			n = early ? 5 : 4;
+	bool		reached = false;
+
+	for (int r = 0; r < n; r++)
+	{
+		bool		expected = false;
+
+		reached |= roles[r] == step->role;
+		if (!reached)
+			continue;
+		for (int i = 0; i < view->n_steps; i++)
+		{
+			const Step *other = &view->steps[i];
+
+			if (!is_candidate(view, step, other, roles[r]))
+				continue;
+			if (other->created_seq > step->created_seq)
+				return true;
+			expected |= is_expected(view, other);
+		}
+		if (expected)
+			return false;
+	}
+	if (step->app == HAF_APP)
+		return view->stack.phase > STACK_HAF_SYNC;
+	return view->apps[step->app].phase >= phase_after(step->role);
+}
+
+static bool
+may_remove(const View *view, const Summary *sum, const Step *step)
+{
+	const App  *app = &view->apps[step->app];
+
+	if (!changeable(view, sum, step) || !step->log_stored)
+		return false;
+	if (step_unwanted(view, step))
+		return true;
+	if (step->done)
+		return role_is_job(step->role) && view->stack.running &&
+			successor_created(view, step);
+	return sum->starting && !app->aside &&
+		!(step->failed && role_is_job(step->role)) && app_checked(view, app) &&
+		view->now >= step->retry_at && turn(view, sum, step);
+}
+
+/* ---- The table of steps ------------------------------------------------- */
+
+#define ST(state)		(1u << (state))
+#define ANY_SEEN		(~0u)
+#define THERE			(ST(SEEN_CREATED) | ST(SEEN_RUNNING) | ST(SEEN_EXITED))
+#define GONE			(ST(SEEN_ABSENT) | ST(SEEN_STRANGER))
+#define WITH_CONTAINER	(ST(STEP_CREATING) | ST(STEP_CREATED) | ST(STEP_STARTING) | ST(STEP_RUNNING) | ST(STEP_REMOVING))
+
+static const struct StepRule
+{
+	unsigned	states;
+	unsigned	seen;
+	StepTest	when;
+	ActionKind	action;
+}			step_rules[] =
+
+{
+	/* what Docker says goes into the row */
+	{ST(STEP_CREATING), THERE, always, ACT_NOTE_CREATED},
+	{ST(STEP_CREATING), ST(SEEN_STRANGER), always, ACT_NOTE_STRANGER},
+	{ST(STEP_CREATING), ST(SEEN_ABSENT), may_create, ACT_CREATE},
+	{ST(STEP_CREATING), ST(SEEN_ABSENT), not_creatable, ACT_NOTE_VANISHED},
+	{ST(STEP_CREATED), ST(SEEN_RUNNING) | ST(SEEN_EXITED), always, ACT_NOTE_RUNNING},
+	{ST(STEP_CREATED), GONE, always, ACT_NOTE_VANISHED},
+	{ST(STEP_STARTING), ST(SEEN_RUNNING) | ST(SEEN_EXITED), always, ACT_NOTE_RUNNING},
+	{ST(STEP_STARTING), ST(SEEN_CREATED), was_refused, ACT_NOTE_REFUSED},
+	{ST(STEP_STARTING), ST(SEEN_CREATED), changeable, ACT_REMOVE},
+	{ST(STEP_STARTING), GONE, was_refused, ACT_NOTE_VANISHED},
+	{ST(STEP_STARTING), GONE, always, ACT_NOTE_LOST},
+	{ST(STEP_RUNNING), ST(SEEN_EXITED), always, ACT_NOTE_EXIT},
+	{ST(STEP_RUNNING), GONE, always, ACT_NOTE_LOST},
+	{ST(STEP_RUNNING), ST(SEEN_RUNNING), newly_up, ACT_NOTE_UP},
+	{ST(STEP_RUNNING), ST(SEEN_RUNNING), newly_steady, ACT_NOTE_STEADY},
+	{ST(STEP_EXITED), ST(SEEN_RUNNING), not_done, ACT_NOTE_RUNNING},
+	{ST(STEP_REMOVING), ST(SEEN_RUNNING) | ST(SEEN_EXITED), is_discarding, ACT_NOTE_RUNNING},
+	{ST(STEP_REMOVING), GONE, never_ran, ACT_NOTE_REMOVED},
+	{ST(STEP_REMOVING), GONE, ran_unseen, ACT_NOTE_LOST},
+
+	/* what is not known is asked */
+	{ST(STEP_REMOVING), GONE, callable, ACT_HISTORY},
+	{WITH_CONTAINER, ST(SEEN_UNKNOWN), callable, ACT_LOOK},
+	{ST(STEP_EXITED), ANY_SEEN, log_missing, ACT_LOG},
+
+	/* what is due is done */
+	{ST(STEP_RUNNING), ST(SEEN_RUNNING), must_kill, ACT_KILL},
+	{ST(STEP_RUNNING), ST(SEEN_RUNNING), must_stop, ACT_STOP},
+	{ST(STEP_REMOVING), ST(SEEN_CREATED) | ST(SEEN_EXITED), changeable, ACT_REMOVE},
+	{ST(STEP_CREATED), ST(SEEN_CREATED), outdated, ACT_REMOVE},
+	{ST(STEP_CREATED), ST(SEEN_CREATED), may_start, ACT_START},
+	{ST(STEP_EXITED), ANY_SEEN & ~ST(SEEN_RUNNING), may_remove, ACT_REMOVE},
+	{ST(STEP_WAITING), ANY_SEEN, may_create, ACT_CREATE},
+};
+
+#define LENGTH(array)	((int) (sizeof(array) / sizeof((array)[0])))
+
+/* ---- decide ------------------------------------------------------------- */
+
+static bool
+derived_failed(const View *view, const App *app)
+{
+	if (app->removing || app_renewing(app))
+		return false;
+	if (step_failed_in(view, app) || app->check == CHECK_FAILED)
+		return true;
+	/* a preflight that failed earlier is not taken back before it passes */
+	return app->failed && !app_checked(view, app);
+}
+
+static bool
+stack_failed(const View *view)
+{
+	for (int i = 0; i < view->n_apps; i++)
+		if (view->apps[i].failed && !view->apps[i].aside)
+			return true;
+	return false;
+}
+
+static bool
+preflight_due(const View *view, const Summary *sum, const App *app)
+{
+	return sum->acting && view->stack.running && view->stack.phase != STACK_IDLE &&
+		!app->aside && !app_checked(view, app) && app->check != CHECK_RUNNING &&
+		view->now >= app->check_at;
+}
+
+/* The old run, or the whole app, has no container left. */
+static bool
+cleared(const View *view, const App *app)
+{
+	for (int i = 0; i < app->n_steps; i++)
+	{
+		const Step *step = &view->steps[app->first_step + i];
+
+		if (step->busy ||
+			(step->state != STEP_WAITING && step->state != STEP_REMOVED))
+			return false;
+	}
+	return true;
+}
+
+static size_t
+decide_app(const View *view, const Summary *sum, int at, Action *out)
+{
+	const App  *app = &view->apps[at];
+
+	if (derived_failed(view, app) != app->failed)
+		*out++ = (Action) {ACT_APP_FAILED, at, -1, !app->failed};
+	else if ((app->removing || app_renewing(app)) && at != HAF_APP)
+	{
+		if (!cleared(view, app) || view->stack.paused)
+			return 0;
+		*out++ = (Action) {app->removing ? ACT_FORGET : ACT_RENEW, at, -1, 0};
+	}
+	else if (preflight_due(view, sum, app))
+		*out++ = (Action) {ACT_PREFLIGHT, at, -1, 0};
+	else
+	{
+		if (at == HAF_APP)
+			return 0;
+		for (int r = 0; r < LENGTH(app_rules); r++)
+			if (app_rules[r].from == app->phase && app_rules[r].when(view, sum, at))
+			{
+				*out++ = (Action) {ACT_APP_PHASE, at, -1, app_rules[r].to};
+				return 1;
+			}
+		return 0;
+	}
+	return 1;
+}
+
+static size_t
+decide_step(const View *view, const Summary *sum, int at, Action *out)
+{
+	const Step *step = &view->steps[at];
+
+	if (step->busy)
+		return 0;
+	for (int r = 0; r < LENGTH(step_rules); r++)
+		if ((step_rules[r].states & ST(step->state)) &&
+			(step_rules[r].seen & ST(step->seen)) &&
+			step_rules[r].when(view, sum, step))
+		{
+			*out = (Action) {step_rules[r].action, step->app, at, 0};
+			return 1;
+		}
+	return 0;
+}
+
+size_t
+decide(const View *view, Action *actions)
+{
+	Summary		sum;
+	size_t		n = 0;
+
+	if (view->stack.copied)
+		return 0;
+	summarize(view, &sum);
+
+	for (int r = 0; r < LENGTH(stack_rules); r++)
+		if (stack_rules[r].from == view->stack.phase && stack_rules[r].when(view, &sum))
+		{
+			actions[n++] = (Action) {ACT_STACK_PHASE, -1, -1, stack_rules[r].to};
+			break;
+		}
+	if (stack_failed(view) != view->stack.failed)
+		actions[n++] = (Action) {ACT_APP_FAILED, -1, -1, !view->stack.failed};
+	for (int i = 0; i < view->n_apps; i++)
+		n += decide_app(view, &sum, i, actions + n);
+	for (int i = 0; i < view->n_steps; i++)
+		n += decide_step(view, &sum, i, actions + n);
+	return n;
+}
+
+int64_t
+decide_next_time(const View *view)
+{
+	int64_t		next = INT64_MAX;
+
+#define SOONER(t) do { if ((t) > view->now && (t) < next) next = (t); } while (0)
+	for (int i = 0; i < view->n_apps; i++)
+		SOONER(view->apps[i].check_at);
+	for (int i = 0; i < view->n_steps; i++)
+	{
+		const Step *step = &view->steps[i];
+
+		SOONER(step->quiet_until);
+		SOONER(step->retry_at);
+		if (step->failures > 0 && step->state == STEP_RUNNING)
+			SOONER(step->started_at + STEADY_TIME);
+	}
+#undef SOONER
+	return next;
+}
+
+/* ---- How a step moves: intents and facts -------------------------------- */
+
+static int64_t
+backoff(const Policy *policy, int failures)
+{
+	int64_t		delay = policy->retry_delay;
+
+	for (int i = 1; i < failures && delay < policy->max_retry_delay; i++)
+		delay *= 2;
+	return delay < policy->max_retry_delay ? delay : policy->max_retry_delay;
+}
+
+/* One attempt came to nothing. */
+static void
+count_failure(const View *view, Step *step)
+{
+	step->failures++;
+	step->failed = step->failures >= view->policy.max_attempts;
+	step->retry_at = view->now + backoff(&view->policy, step->failures);
+}
+
+static void
+note_exit(const View *view, Step *step)
+{
+	bool		killed = step->stopping || step->kill_seen;
+	bool		can_complete = role_is_job(step->role) || step->role == ROLE_SYNC;
+
+	step->state = STEP_EXITED;
+	step->has_exit = true;
+	step->exit_code = step->seen_exit;
+	step->finished_at = view->now;
+	step->retry_at = view->now;
+	step->log_stored = false;
+	if (can_complete && step->exit_code == 0 && !killed)
+	{
+		step->done = true;
+		step->failed = false;
+		step->failures = 0;
+		return;
+	}
+	if (step->stopping)
+		return;					/* as we wanted */
+	if (!role_is_job(step->role) && view->now >= step->started_at + STEADY_TIME)
+		step->failures = 0;
+	count_failure(view, step);
+}
+
+static void
+note_lost(const View *view, Step *step)
+{
+	step->state = STEP_WAITING;
+	step->finished_at = view->now;
+	if (role_is_job(step->role))
+		step->failed = true;	/* it may have done its work: never on a guess */
+	else if (!step->stopping)
+		count_failure(view, step);
+}
+
+static void
+note_removed(const View *view, Step *step)
+{
+	step->state = step->done || step_unwanted(view, step) ? STEP_REMOVED : STEP_WAITING;
+	step->started_at = 0;
+}
+
+static void
+intend_create(View *view, Step *step)
+{
+	if (step->state == STEP_WAITING)
+		step->attempt++;
+	step->state = STEP_CREATING;
+	step->run = view->apps[step->app].run;
+	step->spec_version = wanted_version(view, &view->apps[step->app]);
+	step->stopping = step->has_exit = step->log_stored = false;
+	step->exit_code = 0;
+	step->started_at = step->finished_at = 0;
+	step->seen = SEEN_UNKNOWN;
+	step->kill_seen = step->refused = step->has_health = step->healthy = false;
+	step->ever_started = ANSWER_UNKNOWN;
+}
+
+static void
+note_created(View *view, Step *step)
+{
+	step->state = STEP_CREATED;
+	step->created_seq = view->next_seq++;
+}
+
+static void
+note_running(const View *view, Step *step)
+{
+	step->state = STEP_RUNNING;
+	step->has_exit = false;
+	step->log_stored = false;
+	if (step->started_at == 0)
+		step->started_at = view->now;
+}
+
+static void
+intend_step(View *view, const Action *action)
+{
+	Step	   *step = &view->steps[action->step];
+
+	switch (action->kind)
+	{
+		case ACT_CREATE:
+			intend_create(view, step);
+			break;
+		case ACT_START:
+			step->state = STEP_STARTING;
+			step->started_at = view->now;
+			break;
+		case ACT_STOP:
+		case ACT_KILL:
+			step->stopping = true;
+			break;
+		case ACT_REMOVE:
+			step->state = STEP_REMOVING;
+			break;
+		case ACT_NOTE_CREATED:
+			note_created(view, step);
+			break;
+		case ACT_NOTE_VANISHED:
+			step->state = STEP_WAITING;
+			step->started_at = 0;
+			break;
+		case ACT_NOTE_STRANGER:
+			step->state = STEP_WAITING;
+			count_failure(view, step);
+			break;
+		case ACT_NOTE_RUNNING:
+			note_running(view, step);
+			break;
+		case ACT_NOTE_REFUSED:
+			step->state = STEP_EXITED;
+			step->log_stored = true;	/* it has never run */
+			count_failure(view, step);
+			break;
+		case ACT_NOTE_EXIT:
+			note_exit(view, step);
+			break;
+		case ACT_NOTE_LOST:
+			note_lost(view, step);
+			break;
+		case ACT_NOTE_UP:
+			step->was_up = true;
+			step->failed = false;
+			break;
+		case ACT_NOTE_STEADY:
+			step->failures = 0;
+			break;
+		case ACT_NOTE_REMOVED:
+			note_removed(view, step);
+			break;
+		default:				/* looks change nothing that is stored */
+			break;
+	}
+}
+
+void
+decide_intend(View *view, const Action *action)
+{
+	switch (action->kind)
+	{
+		case ACT_STACK_PHASE:
+			view->stack.phase = action->to;
+			break;
+		case ACT_APP_PHASE:
+			view->apps[action->app].phase = action->to;
+			break;
+		case ACT_APP_FAILED:
+			if (action->app < 0)
+				view->stack.failed = action->to;
+			else
+				view->apps[action->app].failed = action->to;
+			break;
+		case ACT_PREFLIGHT:
+			view->apps[action->app].check = CHECK_RUNNING;
+			break;
+		case ACT_RENEW:
+			view->apps[action->app].current_run = view->apps[action->app].run;
+			view->apps[action->app].phase = APP_REGISTERED;
+			break;
+		case ACT_FORGET:
+			break;
+		default:
+			intend_step(view, action);
+	}
+}
+
+static void
+settle_create(View *view, Step *step, Outcome outcome)
+{
+	switch (outcome)
+	{
+		case OUTCOME_OK:
+			note_created(view, step);
+			step->seen = SEEN_CREATED;
+			break;
+		case OUTCOME_UNREACHABLE:
+			step->state = STEP_WAITING;
+			step->attempt--;
+			step->quiet_until = view->now + CALL_PAUSE;
+			break;
+		case OUTCOME_ABSENT:
+		case OUTCOME_REFUSED:
+			step->state = STEP_WAITING;
+			count_failure(view, step);
+			break;
+		case OUTCOME_CONFLICT:
+		case OUTCOME_LOST:
+			step->seen = SEEN_UNKNOWN;
+			break;
+	}
+}
+
+static void
+settle_start(View *view, Step *step, Outcome outcome)
+{
+	step->seen = SEEN_UNKNOWN;
+	switch (outcome)
+	{
+		case OUTCOME_OK:
+			step->state = STEP_RUNNING;
+			break;
+		case OUTCOME_UNREACHABLE:
+			step->state = STEP_CREATED;
+			step->started_at = 0;
+			step->quiet_until = view->now + CALL_PAUSE;
+			break;
+		case OUTCOME_ABSENT:
+		case OUTCOME_CONFLICT:
+		case OUTCOME_REFUSED:
+			step->refused = true;
+			break;
+		case OUTCOME_LOST:
+			break;
+	}
+}
+
+static void
+settle_remove(View *view, Step *step, Outcome outcome)
+{
+	step->seen = SEEN_UNKNOWN;
+	step->ever_started = ANSWER_UNKNOWN;
+	if (outcome != OUTCOME_OK && outcome != OUTCOME_ABSENT)
+		step->quiet_until = view->now + CALL_PAUSE;
+	else if (discarding(step))
+		step->seen = SEEN_ABSENT;
+	else
+		note_removed(view, step);
+}
+
+void
+decide_settle(View *view, const Action *action, Outcome outcome)
+{
+	Step	   *step = &view->steps[action->step];
+	bool		unheard = outcome == OUTCOME_UNREACHABLE || outcome == OUTCOME_LOST;
+
+	switch (action->kind)
+	{
+		case ACT_CREATE:
+			settle_create(view, step, outcome);
+			break;
+		case ACT_START:
+			settle_start(view, step, outcome);
+			break;
+		case ACT_REMOVE:
+			settle_remove(view, step, outcome);
+			break;
+		case ACT_STOP:
+		case ACT_KILL:
+			step->seen = SEEN_UNKNOWN;
+			if (outcome != OUTCOME_OK)
+				step->quiet_until = view->now + CALL_PAUSE;
+			break;
+		case ACT_LOG:
+			step->log_stored = !unheard;
+			if (unheard)
+				step->quiet_until = view->now + CALL_PAUSE;
+			break;
+		case ACT_LOOK:
+		case ACT_HISTORY:
+			if (outcome != OUTCOME_OK && outcome != OUTCOME_ABSENT)
+				step->quiet_until = view->now + CALL_PAUSE;
+			break;
+		default:
+			break;
+	}
+}
