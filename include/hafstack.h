@@ -81,6 +81,8 @@ typedef struct HafstackShared
 	Latch	   *worker_latch;	/* in the PGPROC array, so never dangling; NULL none */
 	Latch	   *launcher_latch;
 	pid_t		inhibitor;		/* backend that needs the database to itself; 0 none */
+	uint64		calls;			/* of the launcher: databases or extensions changed */
+	bool		no_extension;	/* the last worker found none and left */
 	WorkerPublished worker;
 	dsm_handle	progress;		/* segment of AppPublished, DSM_HANDLE_INVALID none */
 	uint32		progress_count;
