@@ -46,6 +46,7 @@ typedef struct HttpAnswer
 	int			status;			/* HTTP status; 0: no (whole) answer came */
 	bool		sent;			/* HTTP_DONE with status 0: false means that for
 								 * certain no byte of the request left us */
+	bool		too_long;		/* status 0, because max_bytes was exceeded */
 	char	   *body;			/* never NULL, NUL-terminated, may hold NULs */
 	size_t		length;
 	char		error[256];		/* status 0: what went wrong, in words */
