@@ -2,7 +2,8 @@
 EXTENSION = hafstack
 MODULE_big = hafstack
 DATA = extension/hafstack--0.1.0.sql
-OBJS = extension/hafstack.o extension/worker.o extension/decide.o extension/explain.o extension/catalog.o extension/haf.o \
+OBJS = extension/hafstack.o extension/worker.o extension/observe.o extension/act.o extension/preflight.o \
+	extension/decide.o extension/explain.o extension/catalog.o extension/haf.o \
 	extension/spec.o extension/engine.o extension/http.o extension/event.o extension/api.o
 
 REGRESS = $(sort $(basename $(notdir $(wildcard sql/*.sql))))

@@ -1,0 +1,486 @@
+/*
+ * worker.c
+ *		The background worker: the process and its loop.
+ *
+ * One round: take in what the Engine answered and what SQL functions asked for,
+ * look at HAF when that is due, let decide() name the actions, carry them out,
+ * publish what status() shows, and wait for latch, Engine or clock together.
+ * No transaction is open while waiting.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "event.h"
+#include "hafstack.h"
+#include "worker.h"
+
+#if PG_VERSION_NUM >= 170000
+#include "storage/waiteventset.h"
+#endif
+
+#define ROUND_PASSES	50		/* decide, act: at most so often in one round */
+#define TROUBLED_LOOK_MS	1000	/* between looks at a HAF that could not be read */
+
+static void
+worker_at_exit(int code, Datum arg)
+{
+	LWLockAcquire(hafstack_shared->lock, LW_EXCLUSIVE);
+	hafstack_shared->worker.pid = 0;
+	hafstack_shared->worker.docker_reachable = false;
+	hafstack_shared->worker_latch = NULL;
+	hafstack_shared->progress = DSM_HANDLE_INVALID;
+	hafstack_shared->progress_count = 0;
+	if (hafstack_shared->launcher_latch)
+		SetLatch(hafstack_shared->launcher_latch);
+	LWLockRelease(hafstack_shared->lock);
+	ConditionVariableBroadcast(&hafstack_shared->changed);
+}
+
+/* ---- Start ------------------------------------------------------------------- */
+
+/* Whatever ALTER DATABASE and ALTER ROLE say, this session is as it must be. */
+static void
+pin_session(void)
+{
+	static const char *const pins[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"synchronous_commit", "local"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_deferrable", "off"},
+		{"row_security", "on"},
+		{"lock_timeout", "100"},
+		{"statement_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"session_replication_role", "origin"},
+		{"default_tablespace", ""},
+		{"DateStyle", "ISO, YMD"},
+		{"IntervalStyle", "postgres"},
+		{"client_encoding", NULL},
+		{"jit", "off"},
+	};
+
+	for (int i = 0; i < lengthof(pins); i++)
+		SetConfigOption(pins[i][0], pins[i][1] ? pins[i][1] : GetDatabaseEncodingName(),
+						PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/* Announce this process; false when another worker is still there. */
+static bool
+take_office(Oid database)
+{
+	bool		free;
+
+	LWLockAcquire(hafstack_shared->lock, LW_EXCLUSIVE);
+	free = hafstack_shared->worker.pid == 0;
+	if (free)
+	{
+		memset(&hafstack_shared->worker, 0, sizeof(hafstack_shared->worker));
+		hafstack_shared->worker.pid = MyProcPid;
+		hafstack_shared->worker_latch = MyLatch;
+		hafstack_shared->database = database;
+		hafstack_shared->no_extension = false;
+	}
+	LWLockRelease(hafstack_shared->lock);
+	if (free)
+		before_shmem_exit(worker_at_exit, 0);
+	return free;
+}
+
+static void
+leave_without_extension(void)
+{
+	LWLockAcquire(hafstack_shared->lock, LW_EXCLUSIVE);
+	hafstack_shared->no_extension = true;
+	snprintf(hafstack_shared->worker.not_running, WORDS_MAX,
+			 "extension hafstack is not installed in database \"%s\"", hafstack_database);
+	LWLockRelease(hafstack_shared->lock);
+	proc_exit(0);
+}
+
+/* ---- Catalog ------------------------------------------------------------------ */
+
+bool
+worker_transaction(Worker *worker, CatalogWork work, void *arg)
+{
+	pgstat_report_activity(STATE_RUNNING, "hafstack");
+	if (catalog_transaction(work, arg))
+	{
+		pgstat_report_activity(STATE_IDLE, NULL);
+		pg_atomic_fetch_add_u64(&hafstack_shared->changes, 1);
+		ConditionVariableBroadcast(&hafstack_shared->changed);
+		return true;
+	}
+	pgstat_report_activity(STATE_IDLE, NULL);
+	strlcpy(worker->last_error, catalog_last_error(), sizeof(worker->last_error));
+	return false;
+}
+
+typedef struct Reload
+{
+	Worker	   *worker;
+	bool		extension;
+	bool		requests;
+} Reload;
+
+static void
+reload_work(void *arg)
+{
+	Reload	   *reload = arg;
+	Worker	   *worker = reload->worker;
+
+	reload->extension = catalog_extension_exists();
+	if (!reload->extension)
+		return;
+	worker->catalog = catalog_load(worker->catalog);
+	if (!worker->catalog->has_requests)
+		return;
+	reload->requests = true;
+	catalog_take_requests();
+	CommandCounterIncrement();
+	worker->catalog = catalog_load(worker->catalog);
+}
+
+/* An operator's call is also a reason to check anew what was found wrong. */
+static void
+hurry_checks(Catalog *catalog)
+{
+	for (int i = 0; i < catalog->view.n_apps; i++)
+		catalog->view.apps[i].check_at = 0;
+}
+
+static bool
+reload_catalog(Worker *worker)
+{
+	Reload		reload = {worker, true, false};
+	uint64		requests = pg_atomic_read_u64(&hafstack_shared->requests);
+
+	if (!worker_transaction(worker, reload_work, &reload))
+		return false;
+	if (!reload.extension)
+		leave_without_extension();
+	worker->requests_seen = requests;
+	worker->reload = false;
+	if (reload.requests)
+		hurry_checks(worker->catalog);
+	observe_engine_identity(worker);
+	return true;
+}
+
+/* Text from outside, which is UTF-8, in this database's encoding. */
+char *
+server_text(const char *utf8)
+{
+	char	   *text = pstrdup(utf8);
+
+	if (GetDatabaseEncoding() == PG_UTF8 &&
+		pg_verify_mbstr(PG_UTF8, text, strlen(text), true))
+		return text;
+	for (char *c = text; *c; c++)
+		if (IS_HIGHBIT_SET(*c))
+			*c = '?';
+	return text;
+}
+
+typedef struct EventArgs
+{
+	const char *kind,
+			   *from,
+			   *to,
+			   *detail;
+} EventArgs;
+
+static void
+event_work(void *arg)
+{
+	EventArgs  *event = arg;
+
+	event_write(event->kind, NULL, event->from, event->to, event->detail);
+}
+
+void
+worker_event(Worker *worker, const char *kind, const char *to, const char *detail)
+{
+	EventArgs	event = {kind, NULL, to, detail};
+
+	(void) worker_transaction(worker, event_work, &event);
+}
+
+/* ---- HAF ------------------------------------------------------------------------ */
+
+static void
+look_work(void *arg)
+{
+	Worker	   *worker = arg;
+
+	haf_look(&worker->haf, worker->catalog);
+}
+
+static void
+look_at_haf(Worker *worker)
+{
+	char		before[NAMEDATALEN];
+	bool		first = worker->haf.observed_at == 0;
+	int			wait = hafstack_poll_interval;
+
+	strlcpy(before, worker->haf.state, sizeof(before));
+	if (!catalog_transaction(look_work, worker))
+	{
+		snprintf(worker->haf.trouble, sizeof(worker->haf.trouble), "%s", catalog_last_error());
+		wait = Max(wait, TROUBLED_LOOK_MS);
+	}
+	worker->next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait);
+	if (!first && strcmp(before, worker->haf.state) != 0 && worker->catalog->exists)
+	{
+		EventArgs	event = {"haf", before[0] ? before : NULL,
+		worker->haf.state[0] ? worker->haf.state : NULL, NULL};
+
+		(void) worker_transaction(worker, event_work, &event);
+	}
+}
+
+/* ---- Decide and act --------------------------------------------------------------- */
+
+static void
+set_view(Worker *worker)
+{
+	View	   *view = &worker->catalog->view;
+
+	view->now = GetCurrentTimestamp();
+	view->policy.max_attempts = hafstack_max_attempts;
+	view->policy.retry_delay = hafstack_retry_delay * INT64CONST(1000);
+	view->policy.max_retry_delay = hafstack_max_retry_delay * INT64CONST(1000);
+	view->stack.copied = worker->catalog->moved || worker->foreign_engine;
+	view->stack.engine_up = worker->link == LINK_UP;
+	view->stack.engine_note = worker->engine_note;
+	haf_judge(&worker->haf, worker->catalog, view->now);
+	decide_prepare(view);
+}
+
+static void
+decide_and_act(Worker *worker)
+{
+	for (int pass = 0; pass < ROUND_PASSES && worker->catalog->exists; pass++)
+	{
+		View	   *view;
+		Action	   *actions;
+		size_t		n;
+		bool		progress = false;
+
+		if (worker->reload && !reload_catalog(worker))
+			return;
+		set_view(worker);
+		view = &worker->catalog->view;
+		actions = MemoryContextAllocHuge(worker->round, sizeof(Action) *
+										 (2 * view->n_steps + 4 * view->n_apps + 8));
+		n = decide(view, actions);
+		for (size_t i = 0; i < n && !worker->reload; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			progress |= act(worker, &actions[i]);
+		}
+		pfree(actions);
+		preflight_begin(worker);
+		if (!progress && !worker->reload)
+			return;
+	}
+}
+
+/* ---- Publish ---------------------------------------------------------------------- */
+
+static void
+publish_app(Worker *worker, const Owners *owners, int at, AppPublished *out)
+{
+	const App  *app = &worker->catalog->view.apps[at];
+	const AppInfo *info = &worker->catalog->app_info[at];
+	double		gain;
+
+	memset(out, 0, offsetof(AppPublished, waiting_for) + 1);
+	strlcpy(out->app, app->name, sizeof(out->app));
+	out->current_block = info->current_block;
+	out->blocks_behind = info->blocks_behind;
+	out->blocks_per_second = info->current_block >= 0 ? info->rate : -1;
+	gain = info->rate - Max(worker->haf.rate, 0);
+	out->eta_seconds = info->blocks_behind == 0 ? 0 :
+		info->blocks_behind > 0 && gain > 0 ? info->blocks_behind / gain : -1;
+	explain(&worker->catalog->view, owners, at, out->waiting_for, WORDS_MAX);
+}
+
+static void
+publish(Worker *worker)
+{
+	Catalog    *catalog = worker->catalog;
+	WorkerPublished *out = palloc0(sizeof(WorkerPublished));
+	int			n = catalog->exists ? catalog->view.n_apps - 1 : 0;
+	AppPublished *apps = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(AppPublished) * Max(n, 1));
+	Owners		owners = {-1, -1};
+
+	out->pid = MyProcPid;
+	out->docker_reachable = worker->link == LINK_UP;
+	strlcpy(out->docker_host, hafstack_docker_host, WORDS_MAX);
+	if (worker->engine)
+		strlcpy(out->docker_api, engine_api_version(worker->engine), sizeof(out->docker_api));
+	strlcpy(out->last_error, worker->link == LINK_UP ? worker->last_error : worker->engine_note, WORDS_MAX);
+	haf_publish(&worker->haf, catalog, &out->haf);
+	if (catalog->exists)
+	{
+		set_view(worker);
+		owners = decide_owners(&catalog->view);
+		explain(&catalog->view, &owners, -1, out->waiting_for, WORDS_MAX);
+		explain(&catalog->view, &owners, HAF_APP, out->haf.waiting_for, WORDS_MAX);
+	}
+	for (int i = 0; i < n; i++)
+		publish_app(worker, &owners, i + 1, &apps[i]);
+	hafstack_publish(out, apps, n);
+}
+
+/* ---- Wait --------------------------------------------------------------------------- */
+
+static long
+milliseconds_until(TimestampTz now, TimestampTz when)
+{
+	return when <= now ? 0 : Min((when - now + 999) / 1000, 60000);
+}
+
+static long
+time_to_wait(Worker *worker)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	long		wait = milliseconds_until(now, worker->next_look);
+
+	if (worker->catalog->exists)
+	{
+		int64		next = decide_next_time(&worker->catalog->view);
+
+		wait = Min(wait, next == INT64_MAX ? 60000 : milliseconds_until(now, next));
+	}
+	wait = Min(wait, milliseconds_until(now, worker->link == LINK_DOWN ?
+										worker->next_connect : worker->next_resync));
+	if (worker->engine)
+	{
+		long		engine = engine_wait_ms(worker->engine);
+
+		if (engine >= 0)
+			wait = Min(wait, engine);
+	}
+	return wait;
+}
+
+/* Wait for latch, Engine or clock, whichever is first. */
+static void
+wait_for_something(Worker *worker)
+{
+	WaitEventSet *set;
+	WaitEvent	occurred[2];
+	long		timeout = time_to_wait(worker);
+
+#if PG_VERSION_NUM >= 170000
+	set = CreateWaitEventSet(NULL, 3);
+#else
+	set = CreateWaitEventSet(worker->round, 3);
+#endif
+	AddWaitEventToSet(set, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(set, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	if (worker->engine)
+		AddWaitEventToSet(set, WL_SOCKET_READABLE, engine_descriptor(worker->engine), NULL, NULL);
+	(void) WaitEventSetWait(set, timeout, occurred, lengthof(occurred), PG_WAIT_EXTENSION);
+	FreeWaitEventSet(set);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/* ---- The process ---------------------------------------------------------------------- */
+
+static void
+reread_settings(Worker *worker)
+{
+	char	   *host = pstrdup(hafstack_docker_host);
+	char	   *cert_path = pstrdup(hafstack_docker_cert_path);
+	int			requests = hafstack_max_docker_requests;
+	int			timeout = hafstack_docker_timeout;
+
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	if (strcmp(host, hafstack_docker_host) != 0 ||
+		strcmp(cert_path, hafstack_docker_cert_path) != 0 ||
+		requests != hafstack_max_docker_requests || timeout != hafstack_docker_timeout)
+	{
+		observe_lost(worker, "the settings of the connection were changed");
+		worker->next_connect = 0;
+	}
+}
+
+static void
+one_round(Worker *worker)
+{
+	TimestampTz now;
+
+	if (ConfigReloadPending)
+		reread_settings(worker);
+	if (worker->catalog == NULL || worker->reload ||
+		pg_atomic_read_u64(&hafstack_shared->requests) != worker->requests_seen)
+		if (!reload_catalog(worker) && worker->catalog == NULL)
+			return;
+	set_view(worker);
+	observe_replies(worker);
+	now = GetCurrentTimestamp();
+	if (now >= worker->next_look)
+		look_at_haf(worker);
+	if (worker->link == LINK_DOWN && now >= worker->next_connect)
+		observe_connect(worker);
+	else if (worker->link == LINK_UP && now >= worker->next_resync)
+	{
+		worker->reload = true;	/* in case somebody wrote to the tables by hand */
+		observe_resync(worker);
+	}
+	decide_and_act(worker);
+	publish(worker);
+}
+
+void
+hafstack_worker_main(Datum arg)
+{
+	Worker	   *worker;
+	HASHCTL		control = {.keysize = sizeof(uint64), .entrysize = sizeof(Call)};
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(DatumGetObjectId(arg), InvalidOid, 0);
+	if (!take_office(DatumGetObjectId(arg)))
+		proc_exit(0);
+	pin_session();
+	pgstat_report_appname("hafstack worker");
+
+	worker = MemoryContextAllocZero(TopMemoryContext, sizeof(Worker));
+	worker->round = AllocSetContextCreate(TopMemoryContext, "hafstack round", ALLOCSET_DEFAULT_SIZES);
+	worker->calls = hash_create("hafstack calls", 64, &control, HASH_ELEM | HASH_BLOBS);
+	worker->next_tag = 1;
+	worker->haf.consistent_block = -1;
+	worker->haf.rate = -1;
+	for (;;)
+	{
+		MemoryContextSwitchTo(worker->round);
+		one_round(worker);
+		if (worker->catalog == NULL)
+			pg_usleep(BUSY_PAUSE_US);	/* locked out of the tables at the very start */
+		else
+			wait_for_something(worker);
+		MemoryContextReset(worker->round);
+	}
+}

@@ -1,0 +1,103 @@
+/*
+ * worker.h
+ *		The background worker: one loop that observes, decides and acts.
+ *
+ * Rooms: worker.c is the process and its loop; observe.c keeps the connection
+ * to the Engine and turns what it says into the view; act.c carries actions
+ * out and takes in their outcomes; preflight.c checks images and networks
+ * before the first container (rule 12).
+ */
+#ifndef HAFSTACK_WORKER_H
+#define HAFSTACK_WORKER_H
+
+#include "postgres.h"
+
+#include "datatype/timestamp.h"
+
+#include "catalog.h"
+#include "decide.h"
+#include "engine.h"
+#include "haf.h"
+
+#define BUSY_PAUSE_US	INT64CONST(250000)	/* after a lock somebody else held */
+
+typedef enum Link				/* to the Engine, in order */
+{
+	LINK_DOWN,
+	LINK_CONNECTING,			/* versions are being exchanged */
+	LINK_SUBSCRIBING,			/* to its events */
+	LINK_LISTING,				/* what there is */
+	LINK_UP
+} Link;
+
+/* An Engine call under way.  It names its step by key: steps move when the
+ * catalog is loaded anew. */
+typedef struct Call
+{
+	uint64		tag;			/* hash key */
+	Action		action;
+	char		app[NAMEDATALEN];
+	int			role;
+	int			ordinal;
+	int			item;			/* of a preflight, -1 none */
+	uint64		clock;			/* when it was sent */
+} Call;
+
+typedef struct Preflight Preflight;
+
+typedef struct Worker
+{
+	MemoryContext round;		/* emptied each time around */
+	Catalog    *catalog;
+	HafView		haf;
+
+	Engine	   *engine;
+	Link		link;
+	bool		foreign_engine; /* not the one on record */
+	char		engine_note[WORDS_MAX]; /* why it is not reachable */
+	char		last_error[WORDS_MAX];
+	bool		unreachable_told;	/* an event says so */
+	TimestampTz next_connect;
+	int			connect_failures;
+	int64		heard_at;		/* last event, microseconds since 1970 */
+
+	struct HTAB *calls;			/* by tag */
+	uint64		next_tag;
+	uint64		clock;			/* grows with whatever is sent or heard */
+	uint64		connect_tag,
+				events_tag,
+				list_tag;
+	uint64		list_clock;		/* when the list was asked for */
+
+	Preflight  *preflight;		/* the batch under way, NULL none */
+
+	TimestampTz next_look;		/* at HAF */
+	TimestampTz next_resync;
+	uint64		requests_seen;
+	bool		reload;			/* the catalog is no longer what is in memory */
+} Worker;
+
+/* worker.c */
+extern bool worker_transaction(Worker *worker, CatalogWork work, void *arg);
+extern char *server_text(const char *utf8); /* safe for this database's encoding */
+extern void worker_event(Worker *worker, const char *kind, const char *to, const char *detail);
+
+/* observe.c */
+extern void observe_connect(Worker *worker);	/* when down and due */
+extern void observe_resync(Worker *worker);
+extern void observe_replies(Worker *worker);	/* take in all that has arrived */
+extern void observe_lost(Worker *worker, const char *why);	/* give the connection up */
+extern void observe_engine_identity(Worker *worker);
+
+/* act.c */
+extern bool act(Worker *worker, const Action *action);	/* false: it could not be written */
+extern uint64 act_new_call(Worker *worker, const Action *action, int item);
+extern void act_settle(Worker *worker, const Call *call, const EngineReply *reply);
+extern Outcome outcome_of(const EngineReply *reply);
+
+/* preflight.c */
+extern void preflight_begin(Worker *worker);	/* for all apps whose check is due */
+extern void preflight_settle(Worker *worker, const Call *call, const EngineReply *reply);
+extern void preflight_abandon(Worker *worker);
+
+#endif							/* HAFSTACK_WORKER_H */
