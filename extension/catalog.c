@@ -109,22 +109,55 @@ catalog_last_sqlstate(void)
 
 /* ---- Statements ------------------------------------------------------------- */
 
+#define STATEMENTS_MAX	48
+#define PARAMETERS_MAX	24
+
+/* The plan of a statement of this file, made at its first use and kept; the
+ * text's address is its name. */
+static SPIPlanPtr
+plan_of(const char *sql, int n)
+{
+	static struct
+	{
+		const char *sql;
+		SPIPlanPtr	plan;
+	}			plans[STATEMENTS_MAX];
+	Oid			types[PARAMETERS_MAX];
+	SPIPlanPtr	plan;
+	int			i = 0;
+
+	while (i < STATEMENTS_MAX && plans[i].sql != NULL && plans[i].sql != sql)
+		i++;
+	if (i < STATEMENTS_MAX && plans[i].sql == sql)
+		return plans[i].plan;
+	for (int p = 0; p < n; p++)
+		types[p] = TEXTOID;
+	plan = SPI_prepare(sql, n, types);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	if (i < STATEMENTS_MAX)
+	{
+		SPI_keepplan(plan);
+		plans[i].sql = sql;
+		plans[i].plan = plan;
+	}
+	return plan;
+}
+
 /* Execute, with text parameters in their external form; NULL is null. */
 static void
 execute(const char *sql, int n, const char *const *parameters, int expected)
 {
-	Oid			types[32];
-	Datum		values[32];
-	char		nulls[32];
+	Datum		values[PARAMETERS_MAX] = {0};
+	char		nulls[PARAMETERS_MAX] = {0};
 	int			result;
 
 	for (int i = 0; i < n; i++)
 	{
-		types[i] = TEXTOID;
 		nulls[i] = parameters[i] ? ' ' : 'n';
 		values[i] = parameters[i] ? CStringGetTextDatum(parameters[i]) : (Datum) 0;
 	}
-	result = SPI_execute_with_args(sql, n, types, values, nulls, false, 0);
+	result = SPI_execute_plan(plan_of(sql, n), values, nulls, false, 0);
 	if (result != expected)
 		elog(ERROR, "unexpected result of a statement on hafstack's catalog: %s",
 			 SPI_result_code_string(result));
