@@ -51,7 +51,9 @@ engine_start() {
     if [ ${#ENGINE_DIR} -gt 70 ]; then
         engine_say "$ENGINE_DIR is too long a path for its sockets"; return 1
     fi
-    chmod 711 "$ENGINE_DIR"             # the socket's group has to get to it
+    # The socket's group has to get to it, also in a directory that mktemp made for root alone.
+    chmod 711 "$ENGINE_DIR"
+    case $(stat -c %a "$(dirname "$ENGINE_DIR")") in 700) chmod a+x "$(dirname "$ENGINE_DIR")" ;; esac
     echo '{}' >"$ENGINE_DIR/daemon.json" # instead of the host's own
     engine_up
 }

@@ -39,6 +39,8 @@ pg_init() {
     PG_PORT=${PG_PORT:-$(pg_free_port)}
     [ "$(id -u)" != 0 ] || chown postgres: "$PG_DIR"
     chmod 755 "$PG_DIR"
+    # In a directory that mktemp made, for root alone, the server could not get at it.
+    pg_as test -x "$(dirname "$PG_DIR")" || chmod a+x "$(dirname "$PG_DIR")"
     pg_as "$PG_BIN/initdb" --pgdata="$PG_DIR/data" --username=postgres --auth=trust --encoding=UTF8 --no-locale --no-sync \
         >"$PG_DIR/initdb.log" 2>&1 || { cat "$PG_DIR/initdb.log" >&2; return 1; }
     pg_conf "port = $PG_PORT" "listen_addresses = '127.0.0.1'" "unix_socket_directories = '$PG_DIR'" \
