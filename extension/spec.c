@@ -12,7 +12,9 @@
  * therefore chosen: roles, apps, keys, placeholders, images and names; never any
  * other text of the operator's.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "spec.h"
 
 #include <cjson/cJSON.h>
