@@ -118,9 +118,8 @@ hafstack_wake(PG_FUNCTION_ARGS)
 
 /* ---- Specs ---- */
 
-/* detail may be NULL. */
 static void pg_attribute_noreturn()
-raise_spec_error(const SpecError *error, const char *detail)
+raise_spec_error(const SpecError *error)
 {
 	const char *s = error->sqlstate;
 	bool		proper = strlen(s) == 5;
@@ -129,7 +128,6 @@ raise_spec_error(const SpecError *error, const char *detail)
 			(errcode(proper ? MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4])
 					 : ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s", error->message),
-			 detail != NULL ? errdetail("%s", detail) : 0,
 			 error->hint[0] != '\0' ? errhint("%s", error->hint) : 0));
 	pg_unreachable();
 }
@@ -223,7 +221,6 @@ hafstack_plan_containers(PG_FUNCTION_ARGS)
 	SpecError	error = {0};
 	char	   *role;
 	char	   *spec;
-	char	   *detail;
 	Datum	   *names;
 	int			count;
 
@@ -233,19 +230,17 @@ hafstack_plan_containers(PG_FUNCTION_ARGS)
 	role = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	spec = role_spec(stack, app, role);
 	fill_context(&context, stack, app);
-	detail = app != NULL ? psprintf("In role \"%s\" of app \"%s\".", role, context.app)
-		: psprintf("In role \"%s\" of HAF.", role);
 
 	count = spec_count(&context, role, spec, &error);
 	if (count < 0)
-		raise_spec_error(&error, detail);
+		raise_spec_error(&error);
 	names = palloc(sizeof(Datum) * (count + 1));
 	for (int ordinal = 1; ordinal <= count; ordinal++)
 	{
 		SpecContainer container;
 
 		if (!spec_build(&context, role, spec, ordinal, NULL, &container, &error))
-			raise_spec_error(&error, detail);
+			raise_spec_error(&error);
 		names[ordinal - 1] = CStringGetTextDatum(container.name);
 		spec_free(&container);
 	}
@@ -296,14 +291,14 @@ hafstack_prunes_blocks(PG_FUNCTION_ARGS)
 	fill_context(&context, stack, NULL);
 	count = spec_count(&context, "instance", spec, &error);
 	if (count < 0)
-		raise_spec_error(&error, NULL);
+		raise_spec_error(&error);
 	for (int ordinal = 1; ordinal <= count && !prunes; ordinal++)
 	{
 		SpecContainer container;
 		cJSON	   *body;
 
 		if (!spec_build(&context, "instance", spec, ordinal, NULL, &container, &error))
-			raise_spec_error(&error, NULL);
+			raise_spec_error(&error);
 		body = cJSON_Parse(container.body);
 		prunes = command_prunes(cJSON_GetObjectItemCaseSensitive(body, "Cmd")) ||
 			command_prunes(cJSON_GetObjectItemCaseSensitive(body, "Entrypoint"));
@@ -321,10 +316,10 @@ hafstack_check_settings(PG_FUNCTION_ARGS)
 
 	if (!PG_ARGISNULL(0) &&
 		!spec_check_defaults(jsonb_datum_to_cstring(PG_GETARG_DATUM(0)), &error))
-		raise_spec_error(&error, NULL);
+		raise_spec_error(&error);
 	if (!PG_ARGISNULL(1) &&
 		!spec_check_vars(jsonb_datum_to_cstring(PG_GETARG_DATUM(1)), &error))
-		raise_spec_error(&error, NULL);
+		raise_spec_error(&error);
 	PG_RETURN_VOID();
 }
 

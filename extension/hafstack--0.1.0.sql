@@ -100,6 +100,8 @@ CREATE TABLE hafstack.app (
 
 -- no two apps may ask for containers of the same name
 CREATE INDEX app_names ON hafstack.app USING gin (names) WITH (fastupdate = off);
+-- who depends on this app?
+CREATE INDEX app_depends_on ON hafstack.app USING gin (depends_on) WITH (fastupdate = off);
 
 CREATE TABLE hafstack.container (
 	app				text REFERENCES hafstack.app,	-- null: HAF itself
@@ -272,6 +274,11 @@ BEGIN
 END
 $$;
 
+-- an app, or HAF where there is none, as messages name it
+CREATE FUNCTION hafstack.who(app text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$ SELECT coalesce('app "' || app || '"', 'HAF') $$;
+
 CREATE FUNCTION hafstack.check_name(what text, name text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -280,7 +287,7 @@ BEGIN
 		RAISE EXCEPTION 'the name of % must not be null', what
 			USING ERRCODE = 'null_value_not_allowed';
 	ELSIF NOT hafstack.name_valid(check_name.name) THEN
-		RAISE EXCEPTION 'name "%" of % is not fit for a container', left(check_name.name, 100), what
+		RAISE EXCEPTION '"%" cannot be the name of %', left(check_name.name, 100), what
 			USING ERRCODE = 'invalid_name',
 				HINT = 'A name has 2 to 62 characters: letters and digits of ASCII, "_", "." and "-", the first a letter or digit.';
 	END IF;
@@ -350,7 +357,7 @@ BEGIN
 	IF FOUND THEN
 		RAISE EXCEPTION 'app "%" cannot depend on %', check_dependencies.app,
 			CASE WHEN via = check_dependencies.app THEN 'itself'
-				ELSE format('app "%s", which depends on it', via) END
+				ELSE hafstack.who(via) || ', which depends on it' END
 			USING ERRCODE = 'invalid_object_definition';
 	END IF;
 END
@@ -369,10 +376,10 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RAISE EXCEPTION 'a container of % would be named "%", as one of %',
-		CASE WHEN app IS NULL THEN 'HAF' ELSE format('app "%s"', app) END,
+		hafstack.who(app),
 		refuse_name.name,
 		CASE WHEN other = app THEN 'the same app'
-			WHEN other IS NULL THEN 'HAF itself' ELSE format('app "%s"', other) END
+			WHEN other IS NULL THEN 'HAF itself' ELSE hafstack.who(other) END
 		USING ERRCODE = 'duplicate_object',
 			HINT = 'Names are <stack>-<app>-<role>; the key "name" in a spec gives a container another.';
 END
@@ -429,13 +436,11 @@ $$;
  * under those names, to be run with our rights: only a plain table that a
  * superuser owns, in a superuser's schema, is read.  The lock keeps it that way.
  */
-CREATE FUNCTION hafstack.open_haf_table(name text, column_name text, column_type regtype) RETURNS boolean
+CREATE FUNCTION hafstack.open_haf_table(name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
 AS $$
-DECLARE
-	relation regclass := to_regclass(format('hafd.%I', open_haf_table.name));
 BEGIN
-	IF relation IS NULL THEN
+	IF to_regclass(format('hafd.%I', open_haf_table.name)) IS NULL THEN
 		RETURN false;
 	END IF;
 	BEGIN
@@ -449,17 +454,14 @@ BEGIN
 			JOIN pg_namespace AS n ON n.oid = c.relnamespace
 			JOIN pg_roles AS o ON o.oid = c.relowner
 			JOIN pg_roles AS s ON s.oid = n.nspowner
-		WHERE c.oid = to_regclass(format('hafd.%I', open_haf_table.name))
+		WHERE n.nspname = 'hafd' AND c.relname = open_haf_table.name
 			AND c.relkind = 'r' AND o.rolsuper AND s.rolsuper)
 	THEN
 		RAISE EXCEPTION 'hafd.% is not a plain table of a superuser', open_haf_table.name
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = 'HAF''s tables belong to a superuser; hafstack looks at nothing else.';
 	END IF;
-	RETURN EXISTS (
-		SELECT FROM pg_attribute AS t
-		WHERE t.attrelid = relation AND t.attname = column_name AND t.atttypid = column_type
-			AND t.attnum > 0 AND NOT t.attisdropped);
+	RETURN true;
 END
 $$;
 
@@ -469,14 +471,18 @@ AS $$
 BEGIN
 	connected := false;
 	pruning := 0;
-	IF hafstack.open_haf_table('hived_connections', 'id', 'int4') THEN
+	IF hafstack.open_haf_table('hived_connections') THEN
 		EXECUTE 'SELECT EXISTS (SELECT FROM ONLY hafd.hived_connections)' INTO connected;
 	END IF;
-	IF hafstack.open_haf_table('hive_state', 'pruning', 'int4') THEN
-		EXECUTE 'SELECT $1 OR count(*) > 0, coalesce(max(s.pruning), 0) FROM ONLY hafd.hive_state AS s'
-			INTO connected, pruning USING connected;
-	ELSIF to_regclass('hafd.hive_state') IS NOT NULL THEN
-		EXECUTE 'SELECT $1 OR EXISTS (SELECT FROM ONLY hafd.hive_state)' INTO connected USING connected;
+	IF NOT hafstack.open_haf_table('hive_state') THEN
+		RETURN;
+	END IF;
+	EXECUTE 'SELECT $1 OR EXISTS (SELECT FROM ONLY hafd.hive_state)' INTO connected USING connected;
+	-- older HAF cannot prune
+	IF EXISTS (SELECT FROM pg_attribute AS a
+			WHERE a.attrelid = to_regclass('hafd.hive_state') AND a.attname = 'pruning' AND a.atttypid = 'int4'::regtype)
+	THEN
+		EXECUTE 'SELECT coalesce(max(s.pruning), 0) FROM ONLY hafd.hive_state AS s' INTO pruning;
 	END IF;
 END
 $$;
@@ -680,7 +686,7 @@ BEGIN
 		defaults = excluded.defaults, vars = excluded.vars;
 
 	-- what was given, by name only: values may be secrets
-	PERFORM hafstack.note_request('configure', NULL, concat_ws(', ',
+	PERFORM hafstack.note_request('configure', NULL, nullif(concat_ws(', ',
 		CASE WHEN configure.name IS NOT NULL THEN 'name' END,
 		CASE WHEN configure.topology IS NOT NULL THEN 'topology' END,
 		CASE WHEN configure.postgres_url IS NOT NULL THEN 'postgres_url' END,
@@ -691,7 +697,7 @@ BEGIN
 		CASE WHEN configure.haf_live_sync IS NOT NULL THEN 'haf_live_sync' END,
 		CASE WHEN configure.haf_live_when IS NOT NULL THEN 'haf_live_when' END,
 		CASE WHEN configure.defaults IS NOT NULL THEN 'defaults' END,
-		CASE WHEN configure.vars IS NOT NULL THEN 'vars' END));
+		CASE WHEN configure.vars IS NOT NULL THEN 'vars' END), ''));
 	RETURN hafstack.settings_json(new);
 END
 $$;
@@ -783,7 +789,7 @@ BEGIN
 		index = new.index, setup = new.setup, sync = new.sync, live_sync = new.live_sync, api = new.api,
 		counts = new.counts, names = new.names, wait_for_indexes = new.wait_for_indexes, done = new.done
 	WHERE a.name = new.name;
-	PERFORM hafstack.note_request('alter_app', new.name, concat_ws(', ',
+	PERFORM hafstack.note_request('alter_app', new.name, nullif(concat_ws(', ',
 		CASE WHEN alter_app.contexts IS NOT NULL THEN 'contexts' END,
 		CASE WHEN alter_app.depends_on IS NOT NULL THEN 'depends_on' END,
 		CASE WHEN alter_app.place IS NOT NULL THEN 'place' END,
@@ -795,7 +801,7 @@ BEGIN
 		CASE WHEN alter_app.live_sync IS NOT NULL THEN 'live_sync' END,
 		CASE WHEN alter_app.api IS NOT NULL THEN 'api' END,
 		CASE WHEN alter_app.wait_for_indexes IS NOT NULL THEN 'wait_for_indexes' END,
-		CASE WHEN alter_app.done IS NOT NULL THEN 'done' END));
+		CASE WHEN alter_app.done IS NOT NULL THEN 'done' END), ''));
 END
 $$;
 
@@ -813,7 +819,7 @@ BEGIN
 	PERFORM hafstack.begin_app_change(remove_app.app);
 	SELECT string_agg(format('"%s"', a.name), ', ' ORDER BY a.place) INTO dependents
 	FROM hafstack.app AS a
-	WHERE remove_app.app = ANY (a.depends_on) AND NOT a.removing;
+	WHERE a.depends_on @> ARRAY[remove_app.app] AND NOT a.removing;
 	IF dependents IS NOT NULL THEN
 		RAISE EXCEPTION 'app "%" cannot be removed: other apps depend on it', remove_app.app
 			USING ERRCODE = 'dependent_objects_still_exist',
@@ -869,7 +875,7 @@ BEGIN
 		SELECT FROM hafstack.container AS c
 		WHERE c.app IS NOT DISTINCT FROM retry.app AND (c.failed OR c.retry_at IS NOT NULL))
 	THEN
-		RAISE EXCEPTION 'nothing of % has failed', coalesce(format('app "%s"', retry.app), 'HAF')
+		RAISE EXCEPTION 'nothing of % has failed', hafstack.who(retry.app)
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = 'hafstack.status() says what it is waiting for.';
 	END IF;
@@ -887,7 +893,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	role text;
-	who text := coalesce(format('app "%s"', skip.app), 'HAF');
+	who text := hafstack.who(skip.app);
 BEGIN
 	IF skip.app IS NULL THEN
 		PERFORM hafstack.begin_change();
@@ -1046,24 +1052,26 @@ CREATE VIEW hafstack.app_now AS
 WITH RECURSIVE held (name) AS (
 	SELECT a.name FROM hafstack.app AS a WHERE a.held
 	UNION
-	SELECT a.name FROM held AS h JOIN hafstack.app AS a ON h.name = ANY (a.depends_on)
+	SELECT a.name FROM held AS h JOIN hafstack.app AS a ON a.depends_on @> ARRAY[h.name]
 )
 SELECT a.name, a.place, a.phase, a.since, a.failed, h.name IS NOT NULL AS held, a.error,
-	coalesce(p.waiting_for,
-		CASE
-			WHEN a.removing THEN 'its removal'
-			WHEN a.held THEN format('on hold: hafstack.release(%L) lets it go on', a.name)
-			WHEN h.name IS NOT NULL THEN 'an app that it depends on is on hold'
-			WHEN a.phase = 'serving' OR (a.phase = 'live' AND a.counts[5] = 0) THEN NULL
-			WHEN a.failed THEN format('it failed: hafstack.retry(%L) tries again', a.name)
-			ELSE w.waiting_for
-		END) AS waiting_for,
+	CASE
+		WHEN p.app IS NOT NULL THEN p.waiting_for
+		WHEN a.removing THEN 'its removal'
+		WHEN a.held THEN format('on hold: hafstack.release(%L) lets it go on', a.name)
+		WHEN h.name IS NOT NULL THEN 'an app that it depends on is on hold'
+		WHEN a.phase = 'serving' OR (a.phase = 'live' AND a.counts[5] = 0) THEN NULL
+		WHEN a.failed THEN format('it failed: hafstack.retry(%L) tries again', a.name)
+		WHEN w.pid IS NULL THEN w.waiting_for
+		WHEN (SELECT s.running FROM hafstack.stack AS s) IS NOT TRUE THEN 'the stack is not started: hafstack.start() starts it'
+		ELSE 'the worker has not looked at it yet'
+	END AS waiting_for,
 	p.current_block, p.blocks_behind, p.blocks_per_second,
 	make_interval(secs => round(p.eta_seconds::numeric)::float8) AS eta
 FROM hafstack.app AS a
 	LEFT JOIN held AS h ON h.name = a.name
 	LEFT JOIN hafstack.progress() AS p ON p.app = a.name
-	LEFT JOIN hafstack.worker_view() AS w ON w.pid IS NULL;
+	CROSS JOIN hafstack.worker_view() AS w;
 
 CREATE VIEW hafstack.apps AS
 SELECT name, phase, since, failed, held, waiting_for, blocks_behind, blocks_per_second, eta
@@ -1097,13 +1105,14 @@ FROM planned AS p
 		ON coalesce(c.app, '') = coalesce(p.app, '') AND c.role = p.role AND c.ordinal = p.ordinal
 WHERE CASE WHEN c.role IS NULL THEN NOT p.done ELSE p.role IS NOT NULL OR c.state <> 'removed' END;
 
+-- json until the end: jsonb would be taken apart and put together on every level
 CREATE FUNCTION hafstack.status() RETURNS jsonb
 LANGUAGE sql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres SET extra_float_digits = 1
+SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres SET jit = off
 AS $$
 	WITH containers AS MATERIALIZED (
 		SELECT coalesce(c.app, '') AS app,
-			jsonb_agg(jsonb_build_object(
+			json_agg(json_build_object(
 				'role', c.role, 'ordinal', c.ordinal, 'name', c.name, 'id', c.id, 'image', c.image,
 				'state', c.state, 'health', c.health, 'attempt', c.attempt, 'exit_code', c.exit_code,
 				'started_at', c.started_at, 'error', c.error)
@@ -1111,14 +1120,14 @@ AS $$
 		FROM hafstack.container_now AS c
 		GROUP BY 1
 	), apps AS (
-		SELECT coalesce(jsonb_agg(jsonb_build_object(
+		SELECT coalesce(json_agg(json_build_object(
 			'name', a.name, 'phase', a.phase, 'since', a.since, 'failed', a.failed, 'held', a.held,
 			'error', a.error, 'waiting_for', a.waiting_for, 'current_block', a.current_block,
 			'blocks_behind', a.blocks_behind, 'blocks_per_second', round(a.blocks_per_second::numeric, 1),
 			'eta', a.eta, 'containers', coalesce(c.list, '[]')) ORDER BY a.place), '[]') AS list
 		FROM hafstack.app_now AS a LEFT JOIN containers AS c ON c.app = a.name
 	)
-	SELECT jsonb_build_object(
+	SELECT json_build_object(
 		'phase', s.phase, 'running', s.running, 'paused', s.paused, 'topology', s.topology,
 		'failed', s.failed, 'error', s.error,
 		'waiting_for', coalesce(w.waiting_for,
@@ -1127,17 +1136,17 @@ AS $$
 				WHEN s.paused THEN 'it is paused: hafstack.resume() lets it go on'
 			END),
 		'fsync', current_setting('fsync')::boolean,
-		'haf', jsonb_build_object(
+		'haf', json_build_object(
 			'state', w.haf_state, 'live', w.haf_live, 'ready', w.haf_ready, 'dirty', w.haf_dirty,
 			'irreversible_block', w.haf_irreversible_block,
 			'block_age', date_trunc('second', clock_timestamp() - w.haf_block_time),
 			'observed_at', w.haf_observed_at, 'failed', s.haf_failed, 'error', s.haf_error,
 			'waiting_for', w.haf_waiting_for,
 			'containers', coalesce((SELECT c.list FROM containers AS c WHERE c.app = ''), '[]')),
-		'worker', jsonb_build_object(
+		'worker', json_build_object(
 			'running', w.pid IS NOT NULL, 'pid', w.pid, 'docker_host', w.docker_host,
 			'docker_reachable', w.docker_reachable, 'docker_api', w.docker_api, 'last_error', w.last_error),
-		'apps', apps.list)
+		'apps', apps.list)::jsonb
 	FROM hafstack.current_stack() AS s, hafstack.worker_view() AS w, apps
 $$;
 
@@ -1165,7 +1174,7 @@ BEGIN
 		AND c.ordinal = coalesce(logs.ordinal, 1);
 	IF NOT FOUND THEN
 		RAISE EXCEPTION '% has had no container number % in role "%"',
-			coalesce(format('app "%s"', logs.app), 'HAF'), coalesce(logs.ordinal, 1), logs.role
+			hafstack.who(logs.app), coalesce(logs.ordinal, 1), logs.role
 			USING ERRCODE = 'undefined_object',
 				HINT = 'hafstack.status() lists the containers.';
 	END IF;
@@ -1236,6 +1245,7 @@ COMMENT ON TABLE hafstack.app IS 'registered apps: what is wanted of them, and h
 COMMENT ON TABLE hafstack.container IS 'containers of apps (app null: of HAF itself), one row a step; written by the worker alone';
 COMMENT ON TABLE hafstack.request IS 'calls of changing functions that the worker has not taken in yet';
 COMMENT ON INDEX hafstack.app_names IS 'finds the app that has a container name already';
+COMMENT ON INDEX hafstack.app_depends_on IS 'finds the apps that depend on one';
 COMMENT ON INDEX hafstack.container_step IS 'a step never has two containers';
 
 COMMENT ON TABLE hafstack.event IS 'what happened; each row is also notified on channel hafstack as JSON with these columns';
@@ -1297,6 +1307,7 @@ COMMENT ON FUNCTION hafstack.current_stack() IS 'internal: the stack''s row, or 
 COMMENT ON FUNCTION hafstack.begin_change() IS 'internal: first call of every changing function';
 COMMENT ON FUNCTION hafstack.begin_app_change(text) IS 'internal: the same, for a function about one app';
 COMMENT ON FUNCTION hafstack.note_request(text, text, text) IS 'internal: last call of every changing function';
+COMMENT ON FUNCTION hafstack.who(text) IS 'internal: an app, or HAF, as messages name it';
 COMMENT ON FUNCTION hafstack.check_name(text, text) IS 'internal: an error for a bad name';
 COMMENT ON FUNCTION hafstack.check_list(text, text[], text[]) IS 'internal: an error for a bad list of names';
 COMMENT ON FUNCTION hafstack.check_dependencies(text, text[]) IS 'internal: an error for unknown or circular dependencies';
@@ -1304,7 +1315,7 @@ COMMENT ON FUNCTION hafstack.haf_names(hafstack.stack) IS 'internal: container n
 COMMENT ON FUNCTION hafstack.refuse_name(text, text, text) IS 'internal: the error for a container name used twice';
 COMMENT ON FUNCTION hafstack.check_names(hafstack.stack, hafstack.app) IS 'internal: an error for a container name used twice';
 COMMENT ON FUNCTION hafstack.plan_app(hafstack.stack, hafstack.app) IS 'internal: checks an app''s specs, fills in counts and names';
-COMMENT ON FUNCTION hafstack.open_haf_table(text, text, regtype) IS 'internal: makes sure that a table of HAF''s can be read';
+COMMENT ON FUNCTION hafstack.open_haf_table(text) IS 'internal: makes sure that a table of HAF''s can be read';
 COMMENT ON FUNCTION hafstack.hived_seen() IS 'internal: has hived been here, and does it prune?';
 COMMENT ON FUNCTION hafstack.check_index_possible(text) IS 'internal: an error once it is too late for index roles';
 COMMENT ON FUNCTION hafstack.check_app(hafstack.app, hafstack.app) IS 'internal: all checks of a registered app';
