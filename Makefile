@@ -17,3 +17,6 @@ SHLIB_LINK = -lcurl -lcjson
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+# PGXS knows nothing of our headers
+$(OBJS): $(wildcard $(srcdir)/include/*.h)

@@ -16,6 +16,10 @@
 
 #include <signal.h>
 
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/objectaccess.h"
@@ -36,6 +40,7 @@
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/snapmgr.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -382,14 +387,31 @@ on_utility(PlannedStmt *pstmt, const char *query, bool read_only_tree,
 
 /* ---- Launcher ------------------------------------------------------------- */
 
-/* Oid of hafstack.database when a worker could run there now. */
+/*
+ * Oid of hafstack.database, InvalidOid when there is none.  A process without a
+ * database cannot count on indexes of shared catalogs, hence the plain scan.
+ */
 static Oid
 find_home(void)
 {
-	Oid			database;
+	Oid			database = InvalidOid;
+	Relation	relation;
+	TableScanDesc scan;
+	HeapTuple	tuple;
 
 	StartTransactionCommand();
-	database = get_database_oid(hafstack_database, true);
+	(void) GetTransactionSnapshot();
+	relation = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(relation, 0, NULL);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		Form_pg_database row = (Form_pg_database) GETSTRUCT(tuple);
+
+		if (row->datallowconn && strcmp(NameStr(row->datname), hafstack_database) == 0)
+			database = row->oid;
+	}
+	table_endscan(scan);
+	table_close(relation, AccessShareLock);
 	CommitTransactionCommand();
 	return database;
 }
