@@ -25,11 +25,7 @@
 #include "utils/guc.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
-#if PG_VERSION_NUM >= 170000
 #include "utils/wait_event.h"
-#else
-#include "pgstat.h"
-#endif
 
 #include <cjson/cJSON.h>
 
@@ -118,7 +114,7 @@ hafstack_wake(PG_FUNCTION_ARGS)
 
 /* ---- Specs ---- */
 
-static void pg_attribute_noreturn()
+static void
 raise_spec_error(const SpecError *error)
 {
 	const char *s = error->sqlstate;
@@ -129,7 +125,6 @@ raise_spec_error(const SpecError *error)
 					 : ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s", error->message),
 			 error->hint[0] != '\0' ? errhint("%s", error->hint) : 0));
-	pg_unreachable();
 }
 
 static char *
@@ -481,7 +476,12 @@ hafstack_progress(PG_FUNCTION_ARGS)
 	calls = SRF_PERCALL_SETUP();
 	apps = calls->user_fctx;
 	if (calls->call_cntr < calls->max_calls)
-		SRF_RETURN_NEXT(calls, progress_row(calls->tuple_desc, &apps[calls->call_cntr]));
+	{
+		/* by itself: SRF_RETURN_NEXT() counts before it looks at its argument */
+		Datum		row = progress_row(calls->tuple_desc, &apps[calls->call_cntr]);
+
+		SRF_RETURN_NEXT(calls, row);
+	}
 	SRF_RETURN_DONE(calls);
 }
 
@@ -680,7 +680,7 @@ wait_loop(Wait *wait)
 	return verdict;
 }
 
-static void pg_attribute_noreturn()
+static void
 raise_no_worker(void)
 {
 	char	   *hint = "The server log and hafstack.status() say why.";
@@ -690,7 +690,6 @@ raise_no_worker(void)
 			(errcode(ERRCODE_WAIT_NO_WORKER),
 			 errmsg("%s", problem != NULL ? problem : "hafstack's worker is not running"),
 			 errhint("%s", hint)));
-	pg_unreachable();
 }
 
 static void

@@ -93,3 +93,16 @@ END
 $$;
 SELECT * FROM seen;
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'waiter';
+
+-- what the worker publishes: every app, no other
+SELECT count(hafstack.configure());
+DO $$
+BEGIN
+	FOR i IN 1..200 LOOP
+		EXIT WHEN (SELECT count(*) FROM hafstack.progress()) = 2;
+		PERFORM pg_sleep(0.05);
+	END LOOP;
+END
+$$;
+SELECT app FROM hafstack.progress() ORDER BY app;
+SELECT s->'worker'->'running' AS running FROM hafstack.status() AS s;
