@@ -4,7 +4,7 @@
 #   test/images/build.sh SOCKET [NAME...]      SOCKET: path of the Engine's socket, or a DOCKER_HOST
 #
 #   hafstack-test/busybox   busybox and its links
-#   hafstack-test/helper    the same, bash and psql: what the diagram calls the helper container
+#   hafstack-test/helper    the same, bash, psql and haf_app.sh: what the diagram calls the helper container
 #   hafstack-test/hived     the helper with the simulator of hived as its entrypoint (StopSignal SIGINT is the spec's to set)
 #   hafstack-test/api       the helper with a small HTTP server as its entrypoint (test/images/api/start says how to set it)
 #
@@ -58,7 +58,7 @@ base() {                                # ROOT
 base "$work/busybox"
 
 # psql itself, not Debian's wrapper in /usr/bin, which is Perl.
-base "$work/helper"
+cp -a "$work/busybox" "$work/helper"
 psql=$("${PG_CONFIG:-pg_config}" --bindir)/psql
 copy "$work/helper" "$(readlink -f "$(command -v bash)")" "$psql"
 for nss in $(ldd "$psql" | grep -oE '/[^ ]*/libc\.so\.6'); do       # older C libraries load these by name
@@ -68,6 +68,7 @@ for nss in $(ldd "$psql" | grep -oE '/[^ ]*/libc\.so\.6'); do       # older C li
 done
 rm -f "$work/helper/bin/bash"
 cp --dereference "$(command -v bash)" "$work/helper/bin/bash"
+cp "$here/haf_app.sh" "$work/helper/usr/bin/haf_app.sh"
 [ "$psql" = /usr/bin/psql ] || ln -sf "$psql" "$work/helper/usr/bin/psql"
 
 environment='ENV PATH=/usr/bin:/bin LANG=C.UTF-8 TERM=dumb PSQLRC=/dev/null PGCONNECT_TIMEOUT=10'
