@@ -239,6 +239,8 @@ decide_prepare(View *view)
 {
 	bool		again = true;
 
+	for (int i = 0; i < view->n_steps; i++)
+		view->steps[i].watched &= view->stack.engine_up;
 	for (int i = 0; i < view->n_apps; i++)
 	{
 		App		   *app = &view->apps[i];
@@ -773,9 +775,9 @@ log_missing(const View *view, const Summary *sum, const Step *step)
 }
 
 static bool
-is_discarding(const View *view, const Summary *sum, const Step *step)
+exit_not_stored(const View *view, const Summary *sum, const Step *step)
 {
-	return discarding(step);
+	return !step->has_exit;
 }
 
 static bool
@@ -902,7 +904,8 @@ successor_created(const View *view, const Step *step)
 
 			if (!is_candidate(view, step, other, roles[r]))
 				continue;
-			if (other->created_seq > step->created_seq)
+			/* one that was made and given up again does not count */
+			if (other->state >= STEP_CREATED && other->created_seq > step->created_seq)
 				return true;
 			expected |= is_expected(view, other);
 		}
@@ -938,6 +941,8 @@ may_remove(const View *view, const Summary *sum, const Step *step)
 #define THERE			(ST(SEEN_CREATED) | ST(SEEN_RUNNING) | ST(SEEN_EXITED))
 #define GONE			(ST(SEEN_ABSENT) | ST(SEEN_STRANGER))
 #define WITH_CONTAINER	(ST(STEP_CREATING) | ST(STEP_CREATED) | ST(STEP_STARTING) | ST(STEP_RUNNING) | ST(STEP_REMOVING))
+/* what is over can have been started by somebody else */
+#define MAY_RUN			(ST(STEP_RUNNING) | ST(STEP_EXITED) | ST(STEP_REMOVING))
 
 static const struct StepRule
 {
@@ -965,7 +970,8 @@ static const struct StepRule
 	{ST(STEP_RUNNING), ST(SEEN_RUNNING), newly_up, ACT_NOTE_UP},
 	{ST(STEP_RUNNING), ST(SEEN_RUNNING), newly_steady, ACT_NOTE_STEADY},
 	{ST(STEP_EXITED), ST(SEEN_RUNNING), not_done, ACT_NOTE_RUNNING},
-	{ST(STEP_REMOVING), ST(SEEN_RUNNING) | ST(SEEN_EXITED), is_discarding, ACT_NOTE_RUNNING},
+	{ST(STEP_REMOVING), ST(SEEN_RUNNING), not_done, ACT_NOTE_RUNNING},
+	{ST(STEP_REMOVING), ST(SEEN_EXITED), exit_not_stored, ACT_NOTE_RUNNING},
 	{ST(STEP_REMOVING), GONE, never_ran, ACT_NOTE_REMOVED},
 	{ST(STEP_REMOVING), GONE, ran_unseen, ACT_NOTE_LOST},
 
@@ -975,8 +981,8 @@ static const struct StepRule
 	{ST(STEP_EXITED), ANY_SEEN, log_missing, ACT_LOG},
 
 	/* what is due is done */
-	{ST(STEP_RUNNING), ST(SEEN_RUNNING), must_kill, ACT_KILL},
-	{ST(STEP_RUNNING), ST(SEEN_RUNNING), must_stop, ACT_STOP},
+	{MAY_RUN, ST(SEEN_RUNNING), must_kill, ACT_KILL},
+	{MAY_RUN, ST(SEEN_RUNNING), must_stop, ACT_STOP},
 	{ST(STEP_REMOVING), ST(SEEN_CREATED) | ST(SEEN_EXITED), changeable, ACT_REMOVE},
 	{ST(STEP_CREATED), ST(SEEN_CREATED), outdated, ACT_REMOVE},
 	{ST(STEP_CREATED), ST(SEEN_CREATED), may_start, ACT_START},
@@ -1149,8 +1155,14 @@ count_failure(const View *view, Step *step)
 static void
 note_exit(const View *view, Step *step)
 {
-	bool		killed = step->stopping || step->kill_seen;
-	bool		can_complete = role_is_job(step->role) || step->role == ROLE_SYNC;
+	bool		job = role_is_job(step->role);
+
+	/* a job that we asked to stop may have been through before it heard of it */
+	bool		killed = step->kill_seen || (step->stopping && !job);
+
+	/* a server that is signalled exits 0 too, so only a sync that nobody can have
+	 * signalled has completed; to start it once too often does no harm */
+	bool		completes = job || (step->role == ROLE_SYNC && step->watched);
 
 	step->state = STEP_EXITED;
 	step->has_exit = true;
@@ -1158,7 +1170,7 @@ note_exit(const View *view, Step *step)
 	step->finished_at = view->now;
 	step->retry_at = view->now;
 	step->log_stored = false;
-	if (can_complete && step->exit_code == 0 && !killed)
+	if (completes && step->exit_code == 0 && !killed)
 	{
 		step->done = true;
 		step->failed = false;
@@ -1167,7 +1179,7 @@ note_exit(const View *view, Step *step)
 	}
 	if (step->stopping)
 		return;					/* as we wanted */
-	if (!role_is_job(step->role) && view->now >= step->started_at + STEADY_TIME)
+	if (!job && view->now >= step->started_at + STEADY_TIME)
 		step->failures = 0;
 	count_failure(view, step);
 }
@@ -1202,7 +1214,7 @@ intend_create(View *view, Step *step)
 	step->exit_code = 0;
 	step->started_at = step->finished_at = 0;
 	step->seen = SEEN_UNKNOWN;
-	step->kill_seen = step->refused = step->has_health = step->healthy = false;
+	step->kill_seen = step->watched = step->refused = step->has_health = step->healthy = false;
 	step->ever_started = ANSWER_UNKNOWN;
 }
 
@@ -1349,6 +1361,7 @@ settle_start(View *view, Step *step, Outcome outcome)
 	{
 		case OUTCOME_OK:
 			step->state = STEP_RUNNING;
+			step->watched = view->stack.engine_up;
 			break;
 		case OUTCOME_UNREACHABLE:
 			step->state = STEP_CREATED;
@@ -1407,6 +1420,8 @@ decide_settle(View *view, const Action *action, Outcome outcome)
 				step->quiet_until = view->now + CALL_PAUSE;
 			break;
 		case ACT_LOOK:
+			step->watched |= step->seen == SEEN_RUNNING && view->stack.engine_up;
+			/* FALLTHROUGH */
 		case ACT_HISTORY:
 			if (outcome != OUTCOME_OK && outcome != OUTCOME_ABSENT)
 				step->quiet_until = view->now + CALL_PAUSE;

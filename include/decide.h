@@ -114,6 +114,7 @@ typedef struct Step
 	bool		has_health;
 	bool		healthy;
 	bool		kill_seen;		/* somebody sent it a signal */
+	bool		watched;		/* a signal would have been seen, since it began */
 	bool		refused;		/* the Engine refused the start, for certain */
 	Answer		ever_started;
 	int64_t		quiet_until;	/* no call before then */
