@@ -41,13 +41,11 @@ copy() {                                # a program or library, and the librarie
 }
 
 base() {                                # ROOT
-    local applet
     mkdir -p "$1"/{bin,etc,tmp,root,proc,sys,dev,var/lib,usr/bin,haf_app_root}
     chmod 1777 "$1/tmp"
     cp "$(command -v busybox)" "$1/bin/busybox"
-    for applet in $("$1/bin/busybox" --list); do
-        [ "$applet" = busybox ] || ln -sf busybox "$1/bin/$applet"
-    done
+    # Perl is in every Debian, and makes the 270 links in one process.
+    "$1/bin/busybox" --list | perl -e 'while (<STDIN>) { chomp; symlink "busybox", "$ARGV[0]/$_" }' "$1/bin"
     ln -sf ../../bin/busybox "$1/usr/bin/env"
     printf 'root:x:0:0:root:/root:/bin/sh\npostgres:x:101:104::/tmp:/bin/sh\nnobody:x:65534:65534::/tmp:/bin/false\n' \
         >"$1/etc/passwd"
