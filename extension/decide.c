@@ -724,14 +724,20 @@ was_refused(const View *view, const Summary *sum, const Step *step)
 	return step->refused;
 }
 
+/* A failed job waits for the operator, whatever container turns up late. */
+static bool
+has_work(const Step *step)
+{
+	return !step->done && !(step->failed && role_is_job(step->role));
+}
+
 static bool
 may_create(const View *view, const Summary *sum, const Step *step)
 {
 	const App  *app = &view->apps[step->app];
 
 	return sum->starting && changeable(view, sum, step) && !app->aside &&
-		!step_unwanted(view, step) && !step->done &&
-		!(step->failed && role_is_job(step->role)) &&
+		!step_unwanted(view, step) && has_work(step) &&
 		view->now >= step->retry_at && app_checked(view, app) &&
 		(turn(view, sum, step) || ahead_of_turn(view, sum, step));
 }
@@ -740,7 +746,7 @@ static bool
 may_start(const View *view, const Summary *sum, const Step *step)
 {
 	return sum->starting && changeable(view, sum, step) &&
-		!view->apps[step->app].aside && !step->done && turn(view, sum, step);
+		!view->apps[step->app].aside && has_work(step) && turn(view, sum, step);
 }
 
 static bool
@@ -929,8 +935,7 @@ may_remove(const View *view, const Summary *sum, const Step *step)
 	if (step->done)
 		return role_is_job(step->role) && view->stack.running &&
 			successor_created(view, step);
-	return sum->starting && !app->aside &&
-		!(step->failed && role_is_job(step->role)) && app_checked(view, app) &&
+	return sum->starting && !app->aside && has_work(step) && app_checked(view, app) &&
 		view->now >= step->retry_at && turn(view, sum, step);
 }
 
@@ -999,10 +1004,10 @@ derived_failed(const View *view, const App *app)
 {
 	if (app->removing || app_renewing(app))
 		return false;
-	if (step_failed_in(view, app) || app->check == CHECK_FAILED)
+	if (step_failed_in(view, app))
 		return true;
 	/* a preflight that failed earlier is not taken back before it passes */
-	return app->failed && !app_checked(view, app);
+	return (app->check == CHECK_FAILED || app->failed) && !app_checked(view, app);
 }
 
 static bool
