@@ -7,7 +7,9 @@
  * per call.  A reply is allocated together with its call, so that whatever
  * happens, the end of a call can be told.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "engine.h"
 
 #include "http.h"
@@ -349,7 +351,7 @@ parse_zone(const char *text, int64_t *seconds)
 	if (!digits(&text, 2, &hours) || *text++ != ':' || !digits(&text, 2, &minutes) ||
 		*text != '\0' || hours > 23 || minutes > 59)
 		return false;
-	*seconds = sign * (hours * 3600 + minutes * 60);
+	*seconds = (int64_t) sign * (hours * 3600 + minutes * 60);
 	return true;
 }
 

@@ -17,7 +17,9 @@
  *	 handler of the process: all signals are blocked while libcurl runs, and a
  *	 thread inherits that.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "http.h"
 
 #include <curl/curl.h>
@@ -34,7 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define HEADER_MAX			(256 * 1024)	/* bytes of one answer's head */
+#define HEADER_MAX			((size_t) 256 * 1024)	/* bytes of one answer's head */
 #define CONNECT_MS			10000	/* for a connection to come about */
 #define OPEN_MS				30000	/* for an endless stream to be answered */
 #define KEEPALIVE_S			60L		/* a peer that vanished is noticed */
@@ -62,6 +64,7 @@ typedef struct Exchange
 	long		timeout_ms;
 	bool		stream;
 	bool		sent;			/* a byte may have left us */
+	bool		headed;			/* the answer's head is whole */
 	bool		opened;			/* stream: answered 2xx */
 	bool		paused;			/* stream: stopped until lines are fetched */
 	bool		too_long;
@@ -260,14 +263,27 @@ list_remove(Exchange **list, const Exchange *exchange)
 		*list = exchange->next;
 }
 
-/* Take a running exchange out of libcurl and of our books. */
+/* Take the first exchange with a tag out of a list; NULL if there is none. */
+static Exchange *
+list_take(Exchange **list, uint64_t tag)
+{
+	Exchange   *exchange;
+
+	while (*list != NULL && (*list)->done->answer.tag != tag)
+		list = &(*list)->next;
+	exchange = *list;
+	if (exchange != NULL)
+		*list = exchange->next;
+	return exchange;
+}
+
+/* Take an exchange, which is in no list any more, away from libcurl. */
 static void
-exchange_detach(Exchange *exchange)
+exchange_detach(const Exchange *exchange)
 {
 	Http	   *http = exchange->http;
 
 	curl_multi_remove_handle(http->multi, exchange->easy);
-	list_remove(&http->running, exchange);
 	if (!exchange->stream)
 		http->active--;
 }
@@ -282,7 +298,7 @@ collect(Exchange *exchange, const char *data, size_t length)
 			"the answer is too long";
 		return false;
 	}
-	if (exchange->length + length + 1 > exchange->room)
+	if (exchange->data == NULL || exchange->length + length + 1 > exchange->room)
 	{
 		size_t		room = (exchange->length + length + 1) * 2;
 		char	   *bigger = realloc(exchange->data, room);
@@ -360,7 +376,7 @@ on_body(char *data, size_t one, size_t length, void *argument)
 	return taken ? length : 0;
 }
 
-/* The empty line at the end of a head: a stream is open now. */
+/* The empty line at the end of a head (not of 100 Continue): a stream is open now. */
 static bool
 on_head_end(Exchange *exchange)
 {
@@ -368,6 +384,7 @@ on_head_end(Exchange *exchange)
 	Item	   *item;
 
 	curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+	exchange->headed = status >= 200;
 	if (!exchange->stream || exchange->opened || status < 200 || status > 299)
 		return true;
 	item = item_make(HTTP_OPEN, exchange->done->answer.tag);
@@ -633,6 +650,7 @@ http_close(Http *http)
 	signals = signals_block();
 	while ((exchange = http->running) != NULL)
 	{
+		http->running = exchange->next;
 		exchange_detach(exchange);
 		exchange_free(exchange);
 	}
@@ -808,7 +826,7 @@ exchange_finish(Exchange *exchange, CURLcode code)
 		code = CURLE_WRITE_ERROR;
 	if (code == CURLE_OK)
 		curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (status >= 200 && status <= 999)
+	if (status >= 200 && status <= 999 && exchange->headed)
 	{
 		answer->status = (int) status;
 		answer_take(answer, exchange);
@@ -905,6 +923,7 @@ end_unanswered_streams(Http *http)
 		if (exchange->open_by != 0 && exchange->open_by <= now)
 		{
 			exchange->broken = "the stream was not answered in time";
+			list_remove(&http->running, exchange);
 			exchange_detach(exchange);
 			exchange_finish(exchange, CURLE_OPERATION_TIMEDOUT);
 		}
@@ -958,6 +977,7 @@ reap(Http *http)
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &exchange);
+		list_remove(&http->running, exchange);
 		exchange_detach(exchange);
 		exchange_finish(exchange, code);
 	}
@@ -1009,14 +1029,6 @@ http_wait_ms(Http *http)
 	return due > now ? (long) (due - now) : 0;
 }
 
-static Exchange *
-find(Exchange *list, uint64_t tag)
-{
-	while (list != NULL && list->done->answer.tag != tag)
-		list = list->next;
-	return list;
-}
-
 /* Answers of a tag that nobody wants any more. */
 static void
 forget_answers(Http *http, uint64_t tag)
@@ -1042,12 +1054,9 @@ http_cancel(Http *http, uint64_t tag)
 {
 	Exchange   *exchange;
 
-	while ((exchange = find(http->waiting, tag)) != NULL)
-	{
-		list_remove(&http->waiting, exchange);
+	while ((exchange = list_take(&http->waiting, tag)) != NULL)
 		exchange_free(exchange);
-	}
-	while ((exchange = find(http->running, tag)) != NULL)
+	while ((exchange = list_take(&http->running, tag)) != NULL)
 	{
 		Signals		signals = signals_block();
 

@@ -71,8 +71,10 @@ show(const char *text)
 		while (length > 0 && ((unsigned char) text[length] & 0xC0) == 0x80)
 			length--;
 	}
+	memcpy(shown.text, text, length);
 	for (size_t i = 0; i < length; i++)
-		shown.text[i] = (unsigned char) text[i] < ' ' ? ' ' : text[i];
+		if ((unsigned char) text[i] < ' ')
+			shown.text[i] = ' ';
 	strcpy(shown.text + length, cut ? "..." : "");
 	return shown;
 }
@@ -350,14 +352,12 @@ url_part(const char *from, size_t length, char **to)
 	text[0] = '\0';
 	for (size_t i = 0; i < length; i++)
 	{
-		int			high;
-		int			low;
-
 		text[used] = from[i];
 		if (from[i] == '%')
 		{
-			high = i + 2 < length ? hex_digit(from[i + 1]) : -1;
-			low = i + 2 < length ? hex_digit(from[i + 2]) : -1;
+			int			high = i + 2 < length ? hex_digit(from[i + 1]) : -1;
+			int			low = i + 2 < length ? hex_digit(from[i + 2]) : -1;
+
 			if (high < 0 || low < 0 || high + low == 0)
 				return false;
 			text[used] = (char) (high * 16 + low);
