@@ -870,6 +870,14 @@ is_candidate(const View *view, const Step *step, const Step *other, Role role)
 	return own || other->app != HAF_APP || role == ROLE_INSTANCE;
 }
 
+/* Its container is there, or has done its work; one that is given up again does
+ * not count. */
+static bool
+is_made(const Step *other)
+{
+	return other->done || (other->state >= STEP_CREATED && other->state <= STEP_EXITED);
+}
+
 static bool
 is_expected(const View *view, const Step *other)
 {
@@ -910,8 +918,7 @@ successor_created(const View *view, const Step *step)
 
 			if (!is_candidate(view, step, other, roles[r]))
 				continue;
-			/* one that was made and given up again does not count */
-			if (other->state >= STEP_CREATED && other->created_seq > step->created_seq)
+			if (is_made(other) && other->created_seq > step->created_seq)
 				return true;
 			expected |= is_expected(view, other);
 		}
