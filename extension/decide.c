@@ -884,7 +884,7 @@ is_expected(const View *view, const Step *other)
 	const App  *app = &view->apps[other->app];
 
 	return !app->aside && !other->done && !app->counts_done[other->role] &&
-		other->state == STEP_WAITING &&
+		(other->state == STEP_WAITING || other->state == STEP_REMOVED) &&
 		(other->role != ROLE_INDEX || view->stack.phase <= STACK_INDEX_BUILD);
 }
 
@@ -999,7 +999,7 @@ static const struct StepRule
 	{ST(STEP_CREATED), ST(SEEN_CREATED), outdated, ACT_REMOVE},
 	{ST(STEP_CREATED), ST(SEEN_CREATED), may_start, ACT_START},
 	{ST(STEP_EXITED), ANY_SEEN & ~ST(SEEN_RUNNING), may_remove, ACT_REMOVE},
-	{ST(STEP_WAITING), ANY_SEEN, may_create, ACT_CREATE},
+	{ST(STEP_WAITING) | ST(STEP_REMOVED), ANY_SEEN, may_create, ACT_CREATE},
 };
 
 #define LENGTH(array)	((int) (sizeof(array) / sizeof((array)[0])))
@@ -1217,7 +1217,7 @@ note_removed(const View *view, Step *step)
 static void
 intend_create(View *view, Step *step)
 {
-	if (step->state == STEP_WAITING)
+	if (step->state != STEP_CREATING)
 		step->attempt++;
 	step->state = STEP_CREATING;
 	step->run = view->apps[step->app].run;

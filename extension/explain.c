@@ -229,6 +229,7 @@ say_state(const Query *q, const Step *step)
 	switch (step->state)
 	{
 		case STEP_WAITING:
+		case STEP_REMOVED:
 		case STEP_CREATING:
 			add(q->words, " is being created");
 			break;
@@ -248,7 +249,6 @@ say_state(const Query *q, const Step *step)
 			add(q->words, " and is made anew");
 			break;
 		case STEP_REMOVING:
-		case STEP_REMOVED:
 			add(q->words, ": its last container is being removed");
 			break;
 	}
@@ -258,7 +258,8 @@ static void
 say_step(const Query *q, const Step *step)
 {
 	const View *view = q->view;
-	bool		none = step->state == STEP_WAITING || step->state == STEP_EXITED;
+	bool		none = step->state == STEP_WAITING || step->state == STEP_REMOVED ||
+		step->state == STEP_EXITED;
 
 	if (step->failed && role_is_job(step->role))
 		say_failed(q, step);

@@ -63,7 +63,8 @@ typedef enum StepState
 	STEP_RUNNING,
 	STEP_EXITED,				/* it ended, or could not be started */
 	STEP_REMOVING,
-	STEP_REMOVED				/* over: no container, and none will be made */
+	STEP_REMOVED				/* over: no container, and none will be made, unless it
+								 * is wanted again */
 } StepState;
 
 /* What Docker last said of a step's container. */
