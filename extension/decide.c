@@ -1432,7 +1432,9 @@ decide_settle(View *view, const Action *action, Outcome outcome)
 				step->quiet_until = view->now + CALL_PAUSE;
 			break;
 		case ACT_LOOK:
-			step->watched |= step->seen == SEEN_RUNNING && view->stack.engine_up;
+			/* while its id was not known, events of it were nobody's */
+			step->watched |= step->seen == SEEN_RUNNING && view->stack.engine_up &&
+				step->state != STEP_CREATING;
 			/* FALLTHROUGH */
 		case ACT_HISTORY:
 			if (outcome != OUTCOME_OK && outcome != OUTCOME_ABSENT)
