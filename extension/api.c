@@ -29,6 +29,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "haf.h"
 #include "hafstack.h"
 #include "spec.h"
 
@@ -49,6 +50,7 @@ PG_FUNCTION_INFO_V1(hafstack_name_valid);
 PG_FUNCTION_INFO_V1(hafstack_check_settings);
 PG_FUNCTION_INFO_V1(hafstack_plan_containers);
 PG_FUNCTION_INFO_V1(hafstack_prunes_blocks);
+PG_FUNCTION_INFO_V1(hafstack_hived_seen);
 PG_FUNCTION_INFO_V1(hafstack_worker_view);
 PG_FUNCTION_INFO_V1(hafstack_progress);
 PG_FUNCTION_INFO_V1(hafstack_wait_for);
@@ -397,6 +399,25 @@ read_published(WorkerPublished *worker, AppPublished **apps, int *count)
 	*count = 0;
 	if (hafstack_shared != NULL && hafstack_is_home())
 		hafstack_read_published(worker, apps, count);
+}
+
+/* hived_seen() -> (connected, pruning): HAF's own tables; an error when they are
+ * locked for longer than lock_timeout. */
+Datum
+hafstack_hived_seen(PG_FUNCTION_ARGS)
+{
+	TupleDesc	tupdesc;
+	Datum		values[2];
+	bool		nulls[2] = {false, false};
+	bool		connected;
+	int			pruning;
+
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	haf_hived_seen(&connected, &pruning);
+	values[0] = BoolGetDatum(connected);
+	values[1] = Int32GetDatum(pruning);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
 }
 
 /* worker_view(): one row, columns as in the script. */

@@ -554,6 +554,29 @@ haf_look(HafView *haf, Catalog *catalog)
 	*haf = look.haf;
 }
 
+static bool
+has_rows(const char *table)
+{
+	PlainScan	scan;
+	bool		any;
+
+	if (!scan_begin(&scan, table))
+		return false;
+	any = scan_next(&scan);
+	scan_end(&scan);
+	return any;
+}
+
+void
+haf_hived_seen(bool *connected, int *pruning)
+{
+	HafView		haf = {0};
+
+	look_at_state(&haf);
+	*connected = haf.connected || has_rows("hived_connections");
+	*pruning = haf.pruning;
+}
+
 /* ---- Is HAF live ------------------------------------------------------------ */
 
 /* hived's container, where it is ours; NULL otherwise. */

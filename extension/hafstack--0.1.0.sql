@@ -3,23 +3,10 @@
 \echo Use "CREATE EXTENSION hafstack" to load this file. \quit
 
 /*
- * The functions below run with our owner's rights and call one another by
- * schema.  Whoever owns that schema could slip in overloads of his own, so one
- * that was there before us must be a superuser's.
+ * Ours alone, and gone with DROP EXTENSION; one that exists already is an error,
+ * for its owner could slip in overloads of the functions below.
  */
-DO $$
-BEGIN
-	IF NOT (SELECT r.rolsuper
-			FROM pg_catalog.pg_namespace AS n
-				JOIN pg_catalog.pg_roles AS r ON r.oid = n.nspowner
-			WHERE n.nspname = 'hafstack')
-	THEN
-		RAISE EXCEPTION 'schema "hafstack" exists and is not owned by a superuser'
-			USING ERRCODE = 'object_not_in_prerequisite_state',
-				HINT = 'Drop or rename it first: CREATE EXTENSION makes a new one.';
-	END IF;
-END
-$$;
+CREATE SCHEMA hafstack;
 
 /*
  * ---- Catalog ----------------------------------------------------------
@@ -431,61 +418,9 @@ BEGIN
 END
 $$;
 
-/*
- * What HAF's own tables say about hived.  Anybody might have put something else
- * under those names, to be run with our rights: only a plain table that a
- * superuser owns, in a superuser's schema, is read.  The lock keeps it that way.
- */
-CREATE FUNCTION hafstack.open_haf_table(name text) RETURNS boolean
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s'
-AS $$
-BEGIN
-	IF to_regclass(format('hafd.%I', open_haf_table.name)) IS NULL THEN
-		RETURN false;
-	END IF;
-	BEGIN
-		EXECUTE format('LOCK TABLE ONLY hafd.%I IN ACCESS SHARE MODE', open_haf_table.name);
-	EXCEPTION WHEN lock_not_available THEN
-		RAISE EXCEPTION 'could not look at hafd.%: another session has locked it', open_haf_table.name
-			USING ERRCODE = 'lock_not_available', HINT = 'Try again when that session has ended its transaction.';
-	END;
-	IF NOT EXISTS (
-		SELECT FROM pg_class AS c
-			JOIN pg_namespace AS n ON n.oid = c.relnamespace
-			JOIN pg_roles AS o ON o.oid = c.relowner
-			JOIN pg_roles AS s ON s.oid = n.nspowner
-		WHERE n.nspname = 'hafd' AND c.relname = open_haf_table.name
-			AND c.relkind = 'r' AND o.rolsuper AND s.rolsuper)
-	THEN
-		RAISE EXCEPTION 'hafd.% is not a plain table of a superuser', open_haf_table.name
-			USING ERRCODE = 'object_not_in_prerequisite_state',
-				HINT = 'HAF''s tables belong to a superuser; hafstack looks at nothing else.';
-	END IF;
-	RETURN true;
-END
-$$;
-
 CREATE FUNCTION hafstack.hived_seen(OUT connected boolean, OUT pruning int)
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	connected := false;
-	pruning := 0;
-	IF hafstack.open_haf_table('hived_connections') THEN
-		EXECUTE 'SELECT EXISTS (SELECT FROM ONLY hafd.hived_connections)' INTO connected;
-	END IF;
-	IF NOT hafstack.open_haf_table('hive_state') THEN
-		RETURN;
-	END IF;
-	EXECUTE 'SELECT $1 OR EXISTS (SELECT FROM ONLY hafd.hive_state)' INTO connected USING connected;
-	-- older HAF cannot prune
-	IF EXISTS (SELECT FROM pg_attribute AS a
-			WHERE a.attrelid = to_regclass('hafd.hive_state') AND a.attname = 'pruning' AND a.atttypid = 'int4'::regtype)
-	THEN
-		EXECUTE 'SELECT coalesce(max(s.pruning), 0) FROM ONLY hafd.hive_state AS s' INTO pruning;
-	END IF;
-END
-$$;
+VOLATILE SET lock_timeout = '1s'
+AS 'MODULE_PATHNAME', 'hafstack_hived_seen' LANGUAGE C;
 
 CREATE FUNCTION hafstack.check_index_possible(app text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -1315,7 +1250,6 @@ COMMENT ON FUNCTION hafstack.haf_names(hafstack.stack) IS 'internal: container n
 COMMENT ON FUNCTION hafstack.refuse_name(text, text, text) IS 'internal: the error for a container name used twice';
 COMMENT ON FUNCTION hafstack.check_names(hafstack.stack, hafstack.app) IS 'internal: an error for a container name used twice';
 COMMENT ON FUNCTION hafstack.plan_app(hafstack.stack, hafstack.app) IS 'internal: checks an app''s specs, fills in counts and names';
-COMMENT ON FUNCTION hafstack.open_haf_table(text) IS 'internal: makes sure that a table of HAF''s can be read';
 COMMENT ON FUNCTION hafstack.hived_seen() IS 'internal: has hived been here, and does it prune?';
 COMMENT ON FUNCTION hafstack.check_index_possible(text) IS 'internal: an error once it is too late for index roles';
 COMMENT ON FUNCTION hafstack.check_app(hafstack.app, hafstack.app) IS 'internal: all checks of a registered app';

@@ -29,7 +29,7 @@
 #include "hafstack.h"
 #include "worker.h"
 
-#if PG_VERSION_NUM >= 170000
+#if PG_VERSION_NUM >= 180000
 #include "storage/waiteventset.h"
 #endif
 

@@ -47,6 +47,10 @@ typedef struct HafView
  * catalog have reached.  Errors (locks, timeouts) leave both as they were. */
 extern void haf_look(HafView *haf, Catalog *catalog);
 
+/* Has hived ever been here, and how many blocks does it keep (0: all)?  Waits
+ * for locks as long as lock_timeout says. */
+extern void haf_hived_seen(bool *connected, int *pruning);
+
 /* Judge what was seen last (design, section 4): sets stack.haf_live and
  * haf->note, and each app's caught_up and note. */
 extern void haf_judge(HafView *haf, Catalog *catalog, TimestampTz now);
