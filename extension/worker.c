@@ -169,11 +169,14 @@ reload_catalog(Worker *worker)
 {
 	Reload		reload = {worker, true, false};
 	uint64		requests = pg_atomic_read_u64(&hafstack_shared->requests);
+	bool		known = worker->catalog != NULL && worker->catalog->exists;
 
 	if (!worker_transaction(worker, reload_work, &reload))
 		return false;
 	if (!reload.extension)
 		leave_without_extension();
+	if (worker->catalog->exists && !known)
+		worker->next_connect = 0;	/* the Engine was not needed before */
 	worker->requests_seen = requests;
 	worker->reload = false;
 	if (reload.requests)
