@@ -350,10 +350,12 @@ find_setup_owner(const View *view, Summary *sum)
 		const App  *app = &view->apps[i];
 		int			step = first_pending(view, app, ROLE_SETUP);
 
-		if (app->aside || step < 0 || view->steps[step].failed ||
-			(app->phase != APP_INDEX_BUILT && app->phase != APP_SETUP) ||
+		if (app->aside || (app->phase != APP_INDEX_BUILT && app->phase != APP_SETUP) ||
+			(step >= 0 ? view->steps[step].failed : app->phase != APP_SETUP) ||
 			!app_depends_set_up(view, app))
 			continue;
+		/* one that is through stays the owner until its phase says so: only then
+		 * is it known who is ready */
 		if (app->phase == APP_SETUP && begun < 0)
 			begun = i;
 		else if (ready < 0)
