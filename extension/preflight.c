@@ -80,6 +80,7 @@ gather_role(Worker *worker, Preflight *batch, Checked *checked, int app, Role ro
 	char	   *spec;
 
 	catalog_spec(worker->catalog, app, role, &context, &spec);
+	MemoryContextSwitchTo(batch->context);	/* SPI leaves its own behind */
 	for (int n = 1; spec != NULL && n <= worker->catalog->view.apps[app].count[role]; n++)
 	{
 		SpecContainer container;
@@ -102,7 +103,6 @@ gather_work(void *arg)
 {
 	Worker	   *worker = arg;
 	Preflight  *batch = worker->preflight;
-	MemoryContext old = MemoryContextSwitchTo(batch->context);
 
 	for (int i = 0; i < worker->catalog->view.n_apps; i++)
 	{
@@ -119,7 +119,6 @@ gather_work(void *arg)
 			if (app->count[role] > 0 && !app->counts_done[role])
 				gather_role(worker, batch, checked, i, role);
 	}
-	MemoryContextSwitchTo(old);
 }
 
 static void
