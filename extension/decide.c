@@ -1242,6 +1242,8 @@ note_created(View *view, Step *step)
 static void
 note_running(const View *view, Step *step)
 {
+	if (step->state == STEP_EXITED)
+		step->seen = SEEN_UNKNOWN;	/* of these the list is read, and it tells no health */
 	step->state = STEP_RUNNING;
 	step->has_exit = false;
 	step->log_stored = false;
