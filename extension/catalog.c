@@ -24,6 +24,7 @@
 #include "event.h"
 
 #define STATEMENTS_MAX_MS	30000	/* of one transaction of the worker */
+#define SAME_ERROR_MS		10000	/* an error that repeats is logged no oftener */
 
 typedef struct NameEntry
 {
@@ -32,7 +33,6 @@ typedef struct NameEntry
 } NameEntry;
 
 static char last_error[WORDS_MAX];
-static int	last_sqlstate;
 
 /* ---- Transactions --------------------------------------------------------- */
 
@@ -51,19 +51,36 @@ run_transaction(CatalogWork work, void *arg)
 	CommitTransactionCommand();
 }
 
+/* A lock that somebody holds is no news, and what fails four times a second
+ * must not fill the server's log. */
+static bool
+is_news(const ErrorData *error)
+{
+	static TimestampTz logged_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		(strcmp(error->message, last_error) == 0 &&
+		 !TimestampDifferenceExceeds(logged_at, now, SAME_ERROR_MS)))
+		return false;
+	logged_at = now;
+	return true;
+}
+
 /* Remember, report and clear the error that has just been caught. */
 static void
 swallow_error(MemoryContext context)
 {
 	ErrorData  *error;
+	bool		news;
 
 	HOLD_INTERRUPTS();
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
+	news = is_news(error);
 	strlcpy(last_error, error->message, sizeof(last_error));
-	last_sqlstate = error->sqlerrcode;
-	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+	if (news)
 	{
 		error->elevel = LOG;
 		ThrowErrorData(error);
@@ -99,12 +116,6 @@ const char *
 catalog_last_error(void)
 {
 	return last_error;
-}
-
-int
-catalog_last_sqlstate(void)
-{
-	return last_sqlstate;
 }
 
 /* ---- Statements ------------------------------------------------------------- */

@@ -433,7 +433,7 @@ one_round(Worker *worker)
 {
 	TimestampTz now;
 
-	if (ConfigReloadPending)
+	if (ConfigReloadPending && worker->catalog != NULL)
 		reread_settings(worker);
 	if (worker->catalog == NULL || worker->reload ||
 		pg_atomic_read_u64(&hafstack_shared->requests) != worker->requests_seen)

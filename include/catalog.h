@@ -82,7 +82,6 @@ typedef void (*CatalogWork) (void *arg);
  */
 extern bool catalog_transaction(CatalogWork work, void *arg);
 extern const char *catalog_last_error(void);
-extern int	catalog_last_sqlstate(void);
 
 /* ---- Inside a transaction ---- */
 
