@@ -28,6 +28,13 @@ const char *const stack_phase_names[] =
 const char *const step_state_names[] =
 {"waiting", "creating", "created", "starting", "running", "exited", "removing", "removed", NULL};
 
+/* What containers of one role are there that may succeed others. */
+typedef struct Successors
+{
+	int64_t		latest;			/* created_seq of the last one made, 0 none */
+	bool		expected;		/* one more is still to be made */
+} Successors;
+
 /* What many predicates ask, counted once a round. */
 typedef struct Summary
 {
@@ -46,6 +53,8 @@ typedef struct Summary
 	int			active_step[ROLES]; /* one of them */
 	int			next_index;		/* step to create ahead of its turn, -1 none */
 	int			next_setup;
+	bool		clearing;		/* a job has ended, and its container is there */
+	Successors	successors[ROLES];	/* when clearing: of all apps but HAF */
 } Summary;
 
 static int
@@ -283,7 +292,51 @@ count_active(const View *view, Summary *sum)
 			sum->active[step->role]++;
 			sum->active_step[step->role] = i;
 		}
+		sum->clearing |= step->state == STEP_EXITED && step->done;
 	}
+}
+
+/* Its container is there, or has done its work; one that is given up again does
+ * not count. */
+static bool
+is_made(const Step *step)
+{
+	return step->done || (step->state >= STEP_CREATED && step->state <= STEP_EXITED);
+}
+
+static bool
+is_expected(const View *view, const Step *step)
+{
+	const App  *app = &view->apps[step->app];
+
+	return !app->aside && !step->done && !app->counts_done[step->role] &&
+		(step->state == STEP_WAITING || step->state == STEP_REMOVED) &&
+		(step->role != ROLE_INDEX || view->stack.phase <= STACK_INDEX_BUILD);
+}
+
+static void
+add_successors(const View *view, const App *app, Role role, Successors *to)
+{
+	for (int i = 0; i < app->role_steps[role]; i++)
+	{
+		const Step *step = &view->steps[app->role_first[role] + i];
+
+		if (step_unwanted(view, step))
+			continue;
+		if (is_made(step) && step->created_seq > to->latest)
+			to->latest = step->created_seq;
+		to->expected |= is_expected(view, step);
+	}
+}
+
+/* All together and once, or each container that is to be removed would look
+ * through all the others. */
+static void
+count_successors(const View *view, Summary *sum)
+{
+	for (int i = HAF_APP + 1; i < view->n_apps; i++)
+		for (int role = 0; role < ROLES; role++)
+			add_successors(view, &view->apps[i], role, &sum->successors[role]);
 }
 
 static void
@@ -414,15 +467,69 @@ summarize(const View *view, Summary *sum)
 	find_index_owner(view, sum);
 	find_setup_owner(view, sum);
 	find_next_setup(view, sum);
+	if (sum->clearing)
+		count_successors(view, sum);
+}
+
+static void
+find_unchecked(const View *view, Owners *owners)
+{
+	for (int i = 0; i < view->n_apps; i++)
+	{
+		const App  *app = &view->apps[i];
+
+		if ((i != HAF_APP && app->aside) || app_checked(view, app))
+			continue;
+		if (owners->unchecked < 0 || (app->check == CHECK_FAILED &&
+									  view->apps[owners->unchecked].check != CHECK_FAILED))
+			owners->unchecked = i;
+	}
+}
+
+static void
+find_behind(const View *view, Owners *owners)
+{
+	for (int i = HAF_APP + 1; i < view->n_apps; i++)
+	{
+		const App  *app = &view->apps[i];
+
+		if (app->aside || app->phase >= APP_SETUP_DONE)
+			continue;
+		if (owners->culprit < 0 || (app->failed && !view->apps[owners->culprit].failed))
+			owners->culprit = i;
+		if (owners->n_behind < NAMED_MAX)
+			owners->behind[owners->n_behind] = i;
+		owners->n_behind++;
+	}
+}
+
+/* Jobs end by themselves, the others are asked in turn. */
+static void
+find_ending(const View *view, Owners *owners)
+{
+	static const Role order[] =
+	{ROLE_INDEX, ROLE_SETUP, ROLE_LIVE_SYNC, ROLE_API, ROLE_SYNC, ROLE_INSTANCE};
+
+	for (size_t r = 0; r < sizeof(order) / sizeof(order[0]) && owners->ending < 0; r++)
+		for (int i = 0; i < view->n_steps && owners->ending < 0; i++)
+			if (view->steps[i].role == order[r] && step_active(&view->steps[i]))
+				owners->ending = i;
 }
 
 Owners
 decide_owners(const View *view)
 {
 	Summary		sum;
+	Owners		owners = {.unchecked = -1, .ending = -1, .culprit = -1};
 
 	summarize(view, &sum);
-	return (Owners) {sum.index_owner, sum.setup_owner};
+	owners.index = sum.index_owner;
+	owners.setup = sum.setup_owner;
+	find_unchecked(view, &owners);
+	find_behind(view, &owners);
+	if (!view->stack.running)
+		find_ending(view, &owners);
+	return owners;
 }
 
 /* ---- Phases of the stack ---------------------------------------------- */
@@ -853,43 +960,6 @@ must_kill(const View *view, const Summary *sum, const Step *step)
 
 /* ---- Removal: after the successor has been created --------------------- */
 
-/* Does other come into question as the successor of step, when the search is
- * at this role? */
-static bool
-is_candidate(const View *view, const Step *step, const Step *other, Role role)
-{
-	bool		own = other->app == step->app;
-
-	if (other == step || other->role != role || step_unwanted(view, other))
-		return false;
-	if (step->role == ROLE_LIVE_SYNC && step->app != HAF_APP)
-		return own;
-	if (role == ROLE_LIVE_SYNC && step->role == ROLE_INDEX)
-		return other->app == HAF_APP;
-	if (step->role == ROLE_SETUP && role != ROLE_SETUP &&
-		view->apps[step->app].count[role] > 0)
-		return own;				/* an app that came late goes its own way */
-	return own || other->app != HAF_APP || role == ROLE_INSTANCE;
-}
-
-/* Its container is there, or has done its work; one that is given up again does
- * not count. */
-static bool
-is_made(const Step *other)
-{
-	return other->done || (other->state >= STEP_CREATED && other->state <= STEP_EXITED);
-}
-
-static bool
-is_expected(const View *view, const Step *other)
-{
-	const App  *app = &view->apps[other->app];
-
-	return !app->aside && !other->done && !app->counts_done[other->role] &&
-		(other->state == STEP_WAITING || other->state == STEP_REMOVED) &&
-		(other->role != ROLE_INDEX || view->stack.phase <= STACK_INDEX_BUILD);
-}
-
 static AppPhase
 phase_after(Role role)
 {
@@ -897,8 +967,34 @@ phase_after(Role role)
 		role == ROLE_SETUP ? APP_SETUP_DONE : APP_LIVE;
 }
 
+/* Those that come into question as successors of step, when the search is at
+ * this role. */
+static Successors
+successors_of(const View *view, const Summary *sum, const Step *step, Role role)
+{
+	Successors	found = {0, false};
+
+	if (role == ROLE_INSTANCE || (role == ROLE_LIVE_SYNC && step->role == ROLE_INDEX))
+	{
+		add_successors(view, &view->apps[HAF_APP], role, &found);
+		return found;
+	}
+	/* an app that came late goes its own way */
+	if (step->app != HAF_APP &&
+		(step->role == ROLE_LIVE_SYNC ||
+		 (step->role == ROLE_SETUP && role != ROLE_SETUP && view->apps[step->app].count[role] > 0)))
+	{
+		add_successors(view, &view->apps[step->app], role, &found);
+		return found;
+	}
+	found = sum->successors[role];
+	if (step->app == HAF_APP)
+		add_successors(view, &view->apps[HAF_APP], role, &found);
+	return found;
+}
+
 static bool
-successor_created(const View *view, const Step *step)
+successor_created(const View *view, const Summary *sum, const Step *step)
 {
 	static const Role chain[] = {ROLE_INDEX, ROLE_INSTANCE, ROLE_LIVE_SYNC, ROLE_SETUP, ROLE_SYNC};
 	static const Role tail[] = {ROLE_LIVE_SYNC, ROLE_SETUP, ROLE_SYNC, ROLE_API};
@@ -909,22 +1005,16 @@ successor_created(const View *view, const Step *step)
 
 	for (int r = 0; r < n; r++)
 	{
-		bool		expected = false;
+		Successors	found;
 
 		reached |= roles[r] == step->role;
 		if (!reached)
 			continue;
-		for (int i = 0; i < view->n_steps; i++)
-		{
-			const Step *other = &view->steps[i];
-
-			if (!is_candidate(view, step, other, roles[r]))
-				continue;
-			if (is_made(other) && other->created_seq > step->created_seq)
-				return true;
-			expected |= is_expected(view, other);
-		}
-		if (expected)
+		/* step itself is no later than itself, and not to be made */
+		found = successors_of(view, sum, step, roles[r]);
+		if (found.latest > step->created_seq)
+			return true;
+		if (found.expected)
 			return false;
 	}
 	if (step->app == HAF_APP)
@@ -943,7 +1033,7 @@ may_remove(const View *view, const Summary *sum, const Step *step)
 		return true;
 	if (step->done)
 		return role_is_job(step->role) && view->stack.running &&
-			successor_created(view, step);
+			successor_created(view, sum, step);
 	return sum->starting && !app->aside && has_work(step) && app_checked(view, app) &&
 		view->now >= step->retry_at && turn(view, sum, step);
 }

@@ -15,7 +15,6 @@
 
 #define SECOND		INT64_C(1000000)
 #define NOTE_BYTES	140			/* of an error or a note that others wrote */
-#define NAMES_MAX	3			/* in a list */
 
 typedef struct Words
 {
@@ -284,28 +283,19 @@ say_step(const Query *q, const Step *step)
 
 /* ---- What holds everything ---------------------------------------------- */
 
-/* stop(): jobs end by themselves, the others are asked in turn. */
 static void
 say_stopping(const Query *q)
 {
-	static const Role order[] =
-	{ROLE_INDEX, ROLE_SETUP, ROLE_LIVE_SYNC, ROLE_API, ROLE_SYNC, ROLE_INSTANCE};
+	const Step *step = q->owners->ending < 0 ? NULL : &q->view->steps[q->owners->ending];
 
 	add(q->words, "stopping");
-	for (size_t r = 0; r < sizeof(order) / sizeof(order[0]); r++)
-		for (int i = 0; i < q->view->n_steps; i++)
-		{
-			const Step *step = &q->view->steps[i];
-
-			if (step->role != order[r] || !step_active(step))
-				continue;
-			add(q->words, ": ");
-			add_role(q, step->app, step->role);
-			add(q->words, " has to end");
-			if (r < 2 && !q->view->stack.force_stop)
-				add(q->words, " by itself; SELECT hafstack.stop(force => true) kills it");
-			return;
-		}
+	if (step == NULL)
+		return;
+	add(q->words, ": ");
+	add_role(q, step->app, step->role);
+	add(q->words, " has to end");
+	if ((step->role == ROLE_INDEX || step->role == ROLE_SETUP) && !q->view->stack.force_stop)
+		add(q->words, " by itself; SELECT hafstack.stop(force => true) kills it");
 }
 
 static bool
@@ -360,65 +350,26 @@ say_haf_not_live(const Query *q)
 
 /* ---- What many wait for ------------------------------------------------- */
 
-/* Apps, other than the one that asks, that are in no barrier yet past phase. */
-static int
-list_behind(const Query *q, AppPhase phase, bool say)
+static void
+list_behind(const Query *q)
 {
-	int			n = 0;
+	const Owners *owners = q->owners;
 
-	for (int i = 1; i < q->view->n_apps; i++)
+	for (int i = 0; i < owners->n_behind && i < NAMED_MAX; i++)
 	{
-		const App  *app = &q->view->apps[i];
+		const App  *app = &q->view->apps[owners->behind[i]];
 
-		if (i == q->app || app->aside || app->phase >= phase)
-			continue;
-		if (say && n < NAMES_MAX)
-			add(q->words, "%s%s%s", n > 0 ? ", " : "", app->name,
-				app->failed ? " (failed)" : "");
-		n++;
+		add(q->words, "%s%s%s", i > 0 ? ", " : "", app->name, app->failed ? " (failed)" : "");
 	}
-	if (say && n > NAMES_MAX)
-		add(q->words, " and %d more", n - NAMES_MAX);
-	return n;
-}
-
-/* The first app behind phase, failed ones before others; -1 none. */
-static int
-first_behind(const Query *q, AppPhase phase)
-{
-	int			first = -1;
-
-	for (int i = 1; i < q->view->n_apps; i++)
-	{
-		const App  *app = &q->view->apps[i];
-
-		if (app->aside || app->phase >= phase)
-			continue;
-		if (app->failed)
-			return i;
-		if (first < 0)
-			first = i;
-	}
-	return first;
+	if (owners->n_behind > NAMED_MAX)
+		add(q->words, " and %d more", owners->n_behind - NAMED_MAX);
 }
 
 static void
 say_stack_preflight(const Query *q)
 {
-	int			found = -1;
-
-	for (int i = 0; i < q->view->n_apps; i++)
-	{
-		const App  *app = &q->view->apps[i];
-
-		if ((i != HAF_APP && app->aside) || app_checked(q->view, app))
-			continue;
-		if (found < 0 || (app->check == CHECK_FAILED &&
-						  q->view->apps[found].check != CHECK_FAILED))
-			found = i;
-	}
-	if (found >= 0)
-		say_preflight(q, found);
+	if (q->owners->unchecked >= 0)
+		say_preflight(q, q->owners->unchecked);
 	else
 		add(q->words, "the stack begins");
 }
@@ -588,7 +539,7 @@ say_setup(const Query *q)
 static void
 say_sync_barrier(const Query *q)
 {
-	int			culprit = first_behind(q, APP_SETUP_DONE);
+	int			culprit = q->owners->culprit;
 
 	if (q->view->stack.phase < STACK_APP_SETUP)
 	{
@@ -600,10 +551,10 @@ say_sync_barrier(const Query *q)
 			say_haf_not_live(q);
 		return;
 	}
-	if (list_behind(q, APP_SETUP_DONE, false) == 0)
+	if (q->owners->n_behind == 0)
 		return;
 	add(q->words, "syncs start when every app is set up; missing: ");
-	list_behind(q, APP_SETUP_DONE, true);
+	list_behind(q);
 	if (culprit >= 0 && q->view->apps[culprit].failed)
 	{
 		add(q->words, "; ");
@@ -715,7 +666,7 @@ explain_haf(const Query *q)
 static void
 say_stack_setup(const Query *q)
 {
-	int			culprit = first_behind(q, APP_SETUP_DONE);
+	int			culprit = q->owners->culprit;
 	int			owner = q->owners->setup;
 	const Step *step = owner >= 0 ? first_open(q->view, owner, ROLE_SETUP) : NULL;
 	Query		of = *q;
@@ -735,17 +686,27 @@ say_stack_setup(const Query *q)
 static void
 say_stack_sync(const Query *q)
 {
-	int			culprit = first_behind(q, APP_LIVE);
-	int			others = list_behind(q, APP_LIVE, false) - 1;
+	int			culprit = -1;
+	int			behind = 0;
 	Query		of = *q;
 
+	for (int i = HAF_APP + 1; i < q->view->n_apps; i++)
+	{
+		const App  *app = &q->view->apps[i];
+
+		if (app->aside || app->phase >= APP_LIVE)
+			continue;
+		if (culprit < 0 || (app->failed && !q->view->apps[culprit].failed))
+			culprit = i;
+		behind++;
+	}
 	if (culprit < 0)
 		return;
 	add(q->words, "%s: ", q->view->apps[culprit].name);
 	of.app = culprit;
 	explain_app(&of);
-	if (others > 0)
-		add(q->words, "; and %d more app%s", others, others == 1 ? "" : "s");
+	if (behind > 1)
+		add(q->words, "; and %d more app%s", behind - 1, behind == 2 ? "" : "s");
 }
 
 static void

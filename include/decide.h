@@ -270,11 +270,18 @@ extern void decide_intend(View *view, const Action *action);
  * step have been set before. */
 extern void decide_settle(View *view, const Action *action, Outcome outcome);
 
-/* Whose index build and setup it is now; -1 nobody's. */
+#define NAMED_MAX 3				/* apps named in a sentence */
+
+/* What explain() has to say to many apps alike, found once for all; -1: none. */
 typedef struct Owners
 {
-	int			index;
+	int			index;			/* whose index build it is now */
 	int			setup;
+	int			unchecked;		/* whose preflight holds the stack */
+	int			ending;			/* stop(): the step that has to end next */
+	int			culprit;		/* of those not set up, the first failed one, else the first */
+	int			n_behind;		/* apps not set up, and the first of them */
+	int			behind[NAMED_MAX];
 } Owners;
 
 extern Owners decide_owners(const View *view);
