@@ -18,6 +18,8 @@
 #include "hafstack.h"
 #include "worker.h"
 
+#define CHECK_PAUSE_MS	1000	/* between two checks of an app, at least */
+
 typedef struct Item				/* an image or a network */
 {
 	bool		network;
@@ -211,8 +213,10 @@ conclude_app(Worker *worker, const Checked *checked)
 	else
 	{
 		app->check = CHECK_FAILED;
-		delay = Min((int64) hafstack_retry_delay << Min(info->check_failures++, 20), hafstack_max_retry_delay);
-		app->check_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), Max(delay, 1000));
+		delay = (int64) hafstack_retry_delay << Min(info->check_failures, 20);
+		delay = Max(Min(delay, hafstack_max_retry_delay), CHECK_PAUSE_MS);
+		info->check_failures++;
+		app->check_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
 	}
 	catalog_set_text(worker->catalog, &info->preflight_error, conclusion.error);
 	if (!worker_transaction(worker, conclude_work, &conclusion) && conclusion.error == NULL)
