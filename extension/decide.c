@@ -1082,6 +1082,7 @@ static const struct StepRule
 	/* what is not known is asked */
 	{ST(STEP_REMOVING), GONE, callable, ACT_HISTORY},
 	{WITH_CONTAINER, ST(SEEN_UNKNOWN), callable, ACT_LOOK},
+	{ST(STEP_EXITED), ST(SEEN_UNKNOWN), log_missing, ACT_LOOK},	/* a TTY's log is another form */
 	{ST(STEP_EXITED), ANY_SEEN, log_missing, ACT_LOG},
 
 	/* what is due is done */

@@ -243,7 +243,7 @@ take_in_listed(Worker *worker, int at, const EngineContainer *container)
 	else if (strcmp(info->id, container->id) != 0)
 		return;					/* a create call is under way, or an old one is left over */
 	else if (step->state == STEP_EXITED)
-		step->seen = seen_of(container);
+		step->seen = step->log_stored ? seen_of(container) : SEEN_UNKNOWN;
 	else if (step->state == STEP_RUNNING && container->state == ENGINE_STATE_RUNNING)
 	{
 		step->seen = SEEN_RUNNING;
