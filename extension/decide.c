@@ -768,6 +768,22 @@ turn(const View *view, const Summary *sum, const Step *step)
 	return false;
 }
 
+/* HAF is live, and the app's setup runs, or waits for those of others: the time
+ * to make what comes after it, one after the other. */
+static bool
+setting_up(const View *view, const App *app)
+{
+	return view->stack.phase >= STACK_APP_SETUP &&
+		(app->phase == APP_SETUP || app->phase == APP_SETUP_DONE);
+}
+
+/* The first container of the role is there, or was. */
+static bool
+role_made(const View *view, const App *app, Role role)
+{
+	return app->count[role] > 0 && view->steps[app->role_first[role]].state >= STEP_CREATED;
+}
+
 /*
  * May its container be made before its moment, while what comes before it still
  * runs?  Creating costs as much as starting, and nobody waits for it this way.
@@ -790,17 +806,16 @@ ahead_of_turn(const View *view, const Summary *sum, const Step *step)
 		case ROLE_SETUP:
 			return at == sum->next_setup;
 		case ROLE_SYNC:
-			return predecessor_begun(step) ||
-				(is_first(step) && view->stack.phase >= STACK_APP_SETUP &&
-				 (app->phase == APP_SETUP || app->phase == APP_SETUP_DONE));
+			return predecessor_begun(step) || (is_first(step) && setting_up(view, app));
 		case ROLE_LIVE_SYNC:
 			return predecessor_begun(step) ||
-				(is_first(step) && step->app != HAF_APP && app->phase == APP_SYNC);
+				(is_first(step) && step->app != HAF_APP &&
+				 (app->phase == APP_SYNC ||
+				  (setting_up(view, app) && role_made(view, app, ROLE_SYNC))));
 		case ROLE_API:
 			return predecessor_begun(step) ||
-				(is_first(step) && app->phase == APP_SYNC &&
-				 app->count[ROLE_LIVE_SYNC] > 0 &&
-				 view->steps[app->role_first[ROLE_LIVE_SYNC]].state >= STEP_RUNNING);
+				(is_first(step) && (app->phase == APP_SYNC || setting_up(view, app)) &&
+				 role_made(view, app, ROLE_LIVE_SYNC));
 	}
 	return false;
 }
