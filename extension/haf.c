@@ -32,22 +32,28 @@
 #define RATE_EVERY_MS		1000
 #define RATE_WEIGHT			0.3		/* of the newest second in the average */
 
-/* One context as seen in this look. */
+/* One context that apps name, as seen in this look. */
 typedef struct SeenContext
 {
-	char		name[NAMEDATALEN];
+	char		name[NAMEDATALEN];	/* hash key */
+	bool		exists;
 	int			id;
 	int64		block;
 	bool		attached;
 	int			missing_indexes;
 } SeenContext;
 
+typedef struct ContextId
+{
+	int32		id;				/* hash key */
+	SeenContext *context;
+} ContextId;
+
 typedef struct Look
 {
 	HafView		haf;
-	SeenContext *contexts;		/* those that apps name */
-	int			n_contexts;
-	HTAB	   *wanted;			/* names of contexts that apps name */
+	HTAB	   *contexts;		/* by name: all that apps name */
+	HTAB	   *by_id;			/* those of them that exist */
 } Look;
 
 /* ---- Scanning a table of somebody else's ------------------------------------ */
@@ -300,21 +306,23 @@ look_at_head(HafView *haf)
 static void
 want_contexts(Look *look, const Catalog *catalog)
 {
-	HASHCTL		control = {.keysize = NAMEDATALEN, .entrysize = NAMEDATALEN, .hcxt = CurrentMemoryContext};
-	int			n = 0;
+	HASHCTL		names = {.keysize = NAMEDATALEN, .entrysize = sizeof(SeenContext), .hcxt = CurrentMemoryContext};
+	HASHCTL		ids = {.keysize = sizeof(int32), .entrysize = sizeof(ContextId), .hcxt = CurrentMemoryContext};
 
-	look->wanted = hash_create("hafstack contexts", 64, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	look->contexts = hash_create("hafstack contexts", catalog->view.n_apps, &names,
+								 HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	look->by_id = hash_create("hafstack context ids", catalog->view.n_apps, &ids,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	for (int i = 1; i < catalog->view.n_apps; i++)
 		for (int c = 0; c < catalog->app_info[i].n_contexts; c++)
 		{
-			char		key[NAMEDATALEN] = {0};
+			bool		found;
+			SeenContext *context = hash_search(look->contexts, catalog->app_info[i].contexts[c],
+											   HASH_ENTER, &found);
 
-			strlcpy(key, catalog->app_info[i].contexts[c], sizeof(key));
-			(void) hash_search(look->wanted, key, HASH_ENTER, NULL);
-			n++;
+			if (!found)
+				memset((char *) context + NAMEDATALEN, 0, sizeof(*context) - NAMEDATALEN);
 		}
-	look->contexts = palloc0(sizeof(SeenContext) * Max(n, 1));
-	look->n_contexts = 0;
 }
 
 static void
@@ -325,35 +333,36 @@ look_at_contexts(Look *look)
 				name,
 				block;
 
-	if (hash_get_num_entries(look->wanted) == 0 || !scan_begin(&scan, "contexts"))
+	if (hash_get_num_entries(look->contexts) == 0 || !scan_begin(&scan, "contexts"))
 		return;
 	id = column(scan.relation, "id", INT4OID);
 	name = column(scan.relation, "name", TEXTOID);
 	block = column(scan.relation, "current_block_num", INT4OID);
 	while (scan_next(&scan))
 	{
-		char		key[NAMEDATALEN] = {0};
-		SeenContext *context = &look->contexts[look->n_contexts];
+		char		key[NAMEDATALEN];
+		SeenContext *context;
+		ContextId  *entry;
 
 		text_value(&scan, name, key, sizeof(key));
-		if (look->n_contexts >= hash_get_num_entries(look->wanted) ||
-			hash_search(look->wanted, key, HASH_FIND, NULL) == NULL)
+		context = hash_search(look->contexts, key, HASH_FIND, NULL);
+		if (context == NULL)
 			continue;
-		strlcpy(context->name, key, sizeof(context->name));
+		context->exists = true;
 		context->id = int_value(&scan, id, 0);
 		context->block = int_value(&scan, block, 0);
-		look->n_contexts++;
+		entry = hash_search(look->by_id, &context->id, HASH_ENTER, NULL);
+		entry->context = context;
 	}
 	scan_end(&scan);
 }
 
 static SeenContext *
-context_by_id(Look *look, int id)
+context_by_id(const Look *look, int32 id)
 {
-	for (int i = 0; i < look->n_contexts; i++)
-		if (look->contexts[i].id == id)
-			return &look->contexts[i];
-	return NULL;
+	ContextId  *entry = hash_search(look->by_id, &id, HASH_FIND, NULL);
+
+	return entry ? entry->context : NULL;
 }
 
 static void
@@ -363,7 +372,7 @@ look_at_attachments(Look *look)
 	AttrNumber	id,
 				attached;
 
-	if (look->n_contexts == 0 || !scan_begin(&scan, "contexts_attachment"))
+	if (hash_get_num_entries(look->by_id) == 0 || !scan_begin(&scan, "contexts_attachment"))
 		return;
 	id = column(scan.relation, "context_id", INT4OID);
 	attached = column(scan.relation, "is_attached", BOOLOID);
@@ -480,15 +489,6 @@ bring_rate_up_to_date(TimestampTz now, int64 block, TimestampTz *at, int64 *from
 	*from = block;
 }
 
-static SeenContext *
-context_by_name(Look *look, const char *name)
-{
-	for (int i = 0; i < look->n_contexts; i++)
-		if (strcmp(look->contexts[i].name, name) == 0)
-			return &look->contexts[i];
-	return NULL;
-}
-
 /* The app's contexts against HAF's head; its note names the first that is not
  * in sync. */
 static void
@@ -502,10 +502,11 @@ judge_app(Look *look, Catalog *catalog, int at)
 	info->note[0] = '\0';
 	for (int c = 0; c < info->n_contexts; c++)
 	{
-		SeenContext *context = context_by_name(look, info->contexts[c]);
+		SeenContext *context = look->contexts == NULL ? NULL :
+			hash_search(look->contexts, info->contexts[c], HASH_FIND, NULL);
 		int64		behind;
 
-		if (context == NULL)
+		if (context == NULL || !context->exists)
 		{
 			snprintf(info->note, WORDS_MAX, "context \"%s\" does not exist yet", info->contexts[c]);
 			break;
