@@ -1,0 +1,34 @@
+# decide.t: millions of random histories, and the rules of the design after every
+# step.  No server, no Docker: the simulator is compiled and run.
+use strict;
+use warnings;
+use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
+use Test::More;
+
+my $root = dirname(__FILE__) . '/../..';
+my $scratch = tempdir(CLEANUP => 1);
+my $compiler = $ENV{CC} || 'cc';
+my $warnings = '-Wall -Wextra -Werror -Wno-unused-parameter -Wno-missing-field-initializers';
+my @sources = (glob("$root/test/sim/*.c"), "$root/extension/decide.c", "$root/extension/explain.c");
+
+# Name, further options, steps, seed.
+sub simulate
+{
+	my ($name, $options, $steps, $seed) = @_;
+	my $command = "$compiler -std=gnu11 -g $warnings $options -I$root/include @sources -o $scratch/$name";
+	my $built = system($command) == 0;
+
+	ok($built, "$name: compiles without a server, without a warning");
+	return if !$built;
+	my $said = `$scratch/$name --seed $seed --steps $steps 2>&1`;
+	is($?, 0, "$name: $steps steps with seed $seed") or diag($said);
+	diag($said) if $? == 0 && $said !~ /every rule held/;
+}
+
+my $random = int(rand(2**31));
+note("random seed $random: sim --seed $random");
+simulate('fixed', '-O2', 2_000_000, 1);
+simulate('random', '-O2', 2_000_000, $random);
+simulate('sanitized', '-O1 -fsanitize=address,undefined -fno-sanitize-recover=all', 500_000, $random);
+done_testing();
