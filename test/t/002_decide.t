@@ -1,4 +1,4 @@
-# decide.t: millions of random histories, and the rules of the design after every
+# 002_decide.t: millions of random histories, and the rules of the design after every
 # step.  No server, no Docker: the simulator is compiled and run.
 use strict;
 use warnings;
@@ -26,6 +26,19 @@ sub simulate
 	diag($said) if $? == 0 && $said !~ /every rule held/;
 }
 
+# What explain() says, in words.
+sub words
+{
+	my $command = "$compiler -std=gnu11 -g $warnings -fsanitize=address,undefined -I$root/include"
+		. " $root/test/sim/words/explain_test.c $root/extension/decide.c $root/extension/explain.c -o $scratch/words";
+	return fail('words: compiles') if system($command) != 0;
+
+	my @said = `$scratch/words`;
+	is($?, 0, 'words: explain() names the culprit and the call that helps')
+		or diag(grep { /^(not ok|#)/ } @said);
+}
+
+words();
 my $random = int(rand(2**31));
 note("random seed $random: sim --seed $random");
 simulate('fixed', '-O2', 2_000_000, 1);
