@@ -15,13 +15,17 @@ rm -f "$dir/in" "$dir/out"
 mkfifo "$dir/in" "$dir/out" || exit 1
 chgrp "$group" "$dir/in" "$dir/out" && chmod 660 "$dir/in" "$dir/out"
 engine_start "$dir/engine" "$group" || exit 1
-trap 'engine_stop; exit' EXIT INT TERM
+trap engine_stop EXIT
+# A trap that takes longer than the `read -t` it came in is cut off by bash, and none of its kind runs again.
+leave=
+trap 'leave=yes' INT TERM
 test/images/build.sh "$ENGINE_HOST" "$@" >"$dir/images.log" 2>&1 || { cat "$dir/images.log" >&2; exit 1; }
 printf '%s\n' "$ENGINE_HOST" >"$dir/host.new" && mv "$dir/host.new" "$dir/host"
 
 # Opened for reading and writing, so that there is no end of file between two tests.
 exec 5<>"$dir/in"
 while :; do
+    [ -z "$leave" ] || exit 0
     # bash looks at signals only between two commands
     read -r -t 1 word <&5 || continue
     case $word in
