@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -81,6 +83,13 @@ step_event(const Deed *deed, const char *kind, const char *to, const char *what)
 				step_state_names[deed->from], to, step_words(deed->worker, at, what));
 }
 
+/* It ended as we asked it to, before it had to be killed. */
+static bool
+obeyed(const Step *step)
+{
+	return step->stopping && !role_is_job(step->role) && step->exit_code != 128 + SIGKILL;
+}
+
 /* Set the step's error to fit what has just become of it. */
 static void
 describe(Worker *worker, const Action *action)
@@ -96,7 +105,7 @@ describe(Worker *worker, const Action *action)
 			catalog_set_text(worker->catalog, error, NULL);
 			break;
 		case ACT_NOTE_EXIT:
-			if (step->done)
+			if (step->done || obeyed(step))
 				catalog_set_text(worker->catalog, error, NULL);
 			else
 				catalog_set_text(worker->catalog, error,
@@ -195,6 +204,30 @@ stack_failure_words(const Worker *worker)
 	return psprintf("failed: %s", names.data);
 }
 
+/* Has a failed app failed anew, for another reason?  While it is tried, and
+ * nothing is known, what is said stays. */
+static const char *
+newer_failure(const Worker *worker, int at)
+{
+	const Catalog *catalog = worker->catalog;
+	const App  *app = &catalog->view.apps[at];
+
+	if (!app->failed)
+		return NULL;
+	for (int i = app->first_step; i < app->first_step + app->n_steps; i++)
+	{
+		const char *words;
+
+		if (!catalog->view.steps[i].failed)
+			continue;
+		if (catalog->step_info[i].error == NULL)
+			return NULL;
+		words = step_words(worker, i, catalog->step_info[i].error);
+		return app->error == NULL || strcmp(app->error, words) != 0 ? words : NULL;
+	}
+	return NULL;
+}
+
 static void
 report_failure(const Worker *worker, int app, const char *words)
 {
@@ -268,6 +301,30 @@ write_end_of_run(Deed *deed)
 	deed->worker->reload = true;
 }
 
+static void
+store_step(Deed *deed)
+{
+	Catalog    *catalog = deed->worker->catalog;
+	int			app = deed->action->app;
+	const char *words = newer_failure(deed->worker, app);
+
+	catalog_store_step(catalog, deed->action->step);
+	if (words != NULL)
+		catalog_store_app(catalog, app, words, false);
+	announce_step(deed);
+}
+
+/* The view has the same words as the row, which has just been committed. */
+static void
+keep_failure(Worker *worker, const Action *action)
+{
+	const char *words = action->kind == ACT_APP_FAILED ? failure_words(worker, action->app) :
+		newer_failure(worker, action->app);
+
+	if (words != NULL || action->kind == ACT_APP_FAILED)
+		catalog_set_text(worker->catalog, (char **) &worker->catalog->view.apps[action->app].error, words);
+}
+
 /* What the spec makes of the step now.  False: the spec cannot be built, which
  * registration should have found. */
 static bool
@@ -338,8 +395,7 @@ write_work(void *arg)
 		write_create(deed);
 	else if (kind == ACT_STOP)
 		(void) build_container(deed);
-	catalog_store_step(deed->worker->catalog, deed->action->step);
-	announce_step(deed);
+	store_step(deed);
 }
 
 /* ---- Calls -------------------------------------------------------------------- */
@@ -486,8 +542,13 @@ act(Worker *worker, const Action *action)
 		put_back(view, action, &before);
 		worker->reload |= deed.dropped;
 	}
-	else if (action_is_call(action->kind) && !deed.spec_failed)
-		send(&deed);
+	else
+	{
+		if (action->app >= 0)
+			keep_failure(worker, action);
+		if (action_is_call(action->kind) && !deed.spec_failed)
+			send(&deed);
+	}
 	spec_free(&deed.container);
 	return written && !deed.dropped;
 }
@@ -516,8 +577,7 @@ outcome_work(void *arg)
 
 	if (deed->log != NULL)
 		catalog_store_log(deed->worker->catalog, deed->action->step, deed->log);
-	catalog_store_step(deed->worker->catalog, deed->action->step);
-	announce_step(deed);
+	store_step(deed);
 }
 
 static const char *
@@ -571,5 +631,7 @@ act_settle(Worker *worker, const Call *call, const EngineReply *reply)
 	{
 		put_back(view, &action, &before);
 		step->seen = SEEN_UNKNOWN;
+		return;
 	}
+	keep_failure(worker, &action);
 }

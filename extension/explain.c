@@ -14,7 +14,7 @@
 #include "decide.h"
 
 #define SECOND		INT64_C(1000000)
-#define NOTE_BYTES	140			/* of an error or a note that others wrote */
+#define NOTE_BYTES	180			/* of an error or a note that others wrote */
 
 typedef struct Words
 {
@@ -75,16 +75,23 @@ add(Words *words, const char *format,...)
 	}
 }
 
-/* What others wrote, cut to a length that leaves room for what to do. */
+/* What others wrote, cut to a length that leaves room for what to do.  It is
+ * cut in its middle: Docker puts the cause at the end. */
 static void
 add_note(Words *words, const char *note)
 {
 	size_t		length = strlen(note);
+	const char *tail;
 
 	if (length <= NOTE_BYTES)
+	{
 		add(words, "%s", note);
-	else
-		add(words, "%.*s...", (int) whole_characters(note, NOTE_BYTES), note);
+		return;
+	}
+	tail = note + length - NOTE_BYTES / 2;
+	while (((unsigned char) *tail & 0xC0) == 0x80)
+		tail++;
+	add(words, "%.*s...%s", (int) whole_characters(note, NOTE_BYTES / 2), note, tail);
 }
 
 static bool
@@ -253,6 +260,30 @@ say_state(const Query *q, const Step *step)
 	}
 }
 
+/* A service that failed is tried for ever: the error stays, whatever the attempt
+ * has come to by now. */
+static void
+say_failing(const Query *q, const Step *step, bool waits)
+{
+	const App  *app = &q->view->apps[step->app];
+
+	add_role(q, step->app, step->role);
+	add(q->words, " failed: ");
+	if (is_given(app->error))
+		add_note(q->words, app->error);
+	else
+		add(q->words, "exit code %d", step->exit_code);
+	add(q->words, "; ");
+	if (!waits || step->retry_at <= q->view->now)
+	{
+		add(q->words, "attempt %d is under way", step->attempt);
+		return;
+	}
+	add(q->words, "attempt %d in %d s, at once with ", step->attempt + 1,
+		(int) ((step->retry_at - q->view->now + SECOND - 1) / SECOND));
+	add_call(q, "retry", step->app);
+}
+
 static void
 say_step(const Query *q, const Step *step)
 {
@@ -264,6 +295,8 @@ say_step(const Query *q, const Step *step)
 		say_failed(q, step);
 	else if (none && !app_checked(view, &view->apps[step->app]))
 		say_preflight(q, step->app);
+	else if (step->failed)
+		say_failing(q, step, none);
 	else if (none && step->retry_at > view->now)
 	{
 		add_role(q, step->app, step->role);
@@ -271,11 +304,6 @@ say_step(const Query *q, const Step *step)
 			add(q->words, " ended with exit code %d", step->exit_code);
 		add(q->words, ": attempt %d in %d s", step->attempt + 1,
 			(int) ((step->retry_at - view->now + SECOND - 1) / SECOND));
-		if (step->failed)
-		{
-			add(q->words, ", or at once with ");
-			add_call(q, "retry", step->app);
-		}
 	}
 	else
 		say_state(q, step);

@@ -219,6 +219,8 @@ conclude_app(Worker *worker, const Checked *checked)
 		app->check_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
 	}
 	catalog_set_text(worker->catalog, &info->preflight_error, conclusion.error);
+	if (conclusion.error != NULL && app->failed)
+		catalog_set_text(worker->catalog, (char **) &app->error, conclusion.error);
 	if (!worker_transaction(worker, conclude_work, &conclusion) && conclusion.error == NULL)
 	{
 		app->checked_version = 0;
