@@ -808,7 +808,7 @@ BEGIN
 	-- one that waits for its next attempt may have it now
 	IF failed IS NOT TRUE AND NOT EXISTS (
 		SELECT FROM hafstack.container AS c
-		WHERE c.app IS NOT DISTINCT FROM retry.app AND (c.failed OR c.retry_at IS NOT NULL))
+		WHERE c.app IS NOT DISTINCT FROM retry.app AND NOT c.done AND (c.failed OR c.failures > 0))
 	THEN
 		RAISE EXCEPTION 'nothing of % has failed', hafstack.who(retry.app)
 			USING ERRCODE = 'object_not_in_prerequisite_state',
