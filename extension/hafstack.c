@@ -494,7 +494,8 @@ schedule_next(Launcher *launcher)
 			TimestampTzPlusMilliseconds(now, hafstack_shared->no_extension ?
 										LAUNCHER_NAP_MS : WORKER_RESTART_MS);
 	}
-	if (launcher->calls_seen != hafstack_shared->calls)
+	/* a call while it ran may have come too late for its own look */
+	if (launcher->handle == NULL && launcher->calls_seen != hafstack_shared->calls)
 	{
 		launcher->calls_seen = hafstack_shared->calls;
 		launcher->next_try = now;

@@ -80,14 +80,15 @@ pin_session(void)
 						PGC_SUSET, PGC_S_OVERRIDE);
 }
 
-/* Announce this process; false when another worker is still there. */
+/* Announce this process; false when another worker is still there, or somebody
+ * who needs the database to himself came between launch and now. */
 static bool
 take_office(Oid database)
 {
 	bool		free;
 
 	LWLockAcquire(hafstack_shared->lock, LW_EXCLUSIVE);
-	free = hafstack_shared->worker.pid == 0;
+	free = hafstack_shared->worker.pid == 0 && hafstack_shared->inhibitor == 0;
 	if (free)
 	{
 		memset(&hafstack_shared->worker, 0, sizeof(hafstack_shared->worker));
@@ -445,7 +446,10 @@ one_round(Worker *worker)
 	if (now >= worker->next_look)
 		look_at_haf(worker);
 	if (worker->link == LINK_DOWN && now >= worker->next_connect)
+	{
+		worker->reload = true;	/* or restored them, at a time when no Engine is there */
 		observe_connect(worker);
+	}
 	else if (worker->link == LINK_UP && now >= worker->next_resync)
 	{
 		worker->reload = true;	/* in case somebody wrote to the tables by hand */
