@@ -9,6 +9,7 @@
 #   $t->engine('kill9')                        kill9, up, halt, restart: to the Engine itself
 #   $t->haf_live(1)                            HAF as hived leaves it when live (0: in REINDEX), head block new
 #   $t->starts('app', 'role')                  how often such a container's process was started, from the marks it left
+#   $t->kill9                                  kill the postmaster without warning, wait until its children are gone
 #   $t->done                                   stop all, remove this test's containers
 package Hafstack;
 
@@ -180,6 +181,30 @@ sub starts
 	my $file = "$self->{marks}/$app-$role";
 	return 0 unless -e $file;
 	return scalar split /\n/, PostgreSQL::Test::Utils::slurp_file($file);
+}
+
+sub gone
+{
+	my ($pid) = @_;
+	open my $stat, '<', "/proc/$pid/stat" or return 1;
+	my $line = <$stat>;
+	return !defined $line || $line =~ /\) Z /;
+}
+
+sub kill9
+{
+	my ($self) = @_;
+	my $node = $self->{node};
+	my ($pid) = split /\n/, PostgreSQL::Test::Utils::slurp_file($node->data_dir . '/postmaster.pid');
+	my @children = split ' ', PostgreSQL::Test::Utils::slurp_file("/proc/$pid/task/$pid/children");
+
+	$node->kill9;
+	for my $process ($pid, @children)
+	{
+		for (1 .. 600) { last if gone($process); sleep 0.05; }
+	}
+	# Where nobody reaps orphans, pg_ctl takes the zombie for a running postmaster.
+	unlink $node->data_dir . '/postmaster.pid', $node->host . '/.s.PGSQL.' . $node->port . '.lock';
 }
 
 sub done
