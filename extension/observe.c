@@ -425,13 +425,14 @@ on_reply(Worker *worker, const EngineReply *reply)
 	act_settle(worker, &call, reply);
 }
 
-void
+bool
 observe_replies(Worker *worker)
 {
 	EngineReply *reply;
+	bool		any = false;
 
 	if (worker->engine == NULL)
-		return;
+		return false;
 	engine_run(worker->engine);
 	while (worker->engine != NULL && (reply = engine_next(worker->engine)) != NULL)
 	{
@@ -444,5 +445,7 @@ observe_replies(Worker *worker)
 		else
 			on_reply(worker, reply);
 		engine_reply_free(reply);
+		any = true;
 	}
+	return any;
 }

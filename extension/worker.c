@@ -367,12 +367,8 @@ time_to_wait(Worker *worker)
 	TimestampTz now = GetCurrentTimestamp();
 	long		wait = milliseconds_until(now, worker->next_look);
 
-	if (worker->catalog->exists)
-	{
-		int64		next = decide_next_time(&worker->catalog->view);
-
-		wait = Min(wait, next == INT64_MAX ? 60000 : milliseconds_until(now, next));
-	}
+	if (worker->next_decision != INT64_MAX)
+		wait = Min(wait, milliseconds_until(now, worker->next_decision));
 	wait = Min(wait, milliseconds_until(now, worker->link == LINK_DOWN ?
 										worker->next_connect : worker->next_resync));
 	if (worker->engine)
@@ -429,33 +425,58 @@ reread_settings(Worker *worker)
 	}
 }
 
-static void
-one_round(Worker *worker)
+/* Bring in what is new; false: nothing is. */
+static bool
+observe(Worker *worker)
 {
-	TimestampTz now;
+	TimestampTz now = GetCurrentTimestamp();
+	bool		news = now >= worker->next_decision;
 
-	if (ConfigReloadPending && worker->catalog != NULL)
-		reread_settings(worker);
-	if (worker->catalog == NULL || worker->reload ||
-		pg_atomic_read_u64(&hafstack_shared->requests) != worker->requests_seen)
-		if (!reload_catalog(worker) && worker->catalog == NULL)
-			return;
 	set_view(worker);
-	observe_replies(worker);
-	now = GetCurrentTimestamp();
+	news |= observe_replies(worker);
 	if (now >= worker->next_look)
+	{
 		look_at_haf(worker);
+		news = true;
+	}
 	if (worker->link == LINK_DOWN && now >= worker->next_connect)
 	{
 		worker->reload = true;	/* or restored them, at a time when no Engine is there */
 		observe_connect(worker);
+		news = true;
 	}
 	else if (worker->link == LINK_UP && now >= worker->next_resync)
 	{
 		worker->reload = true;	/* in case somebody wrote to the tables by hand */
 		observe_resync(worker);
+		news = true;
 	}
+	return news;
+}
+
+static void
+one_round(Worker *worker)
+{
+	bool		news = false;
+
+	if (ConfigReloadPending && worker->catalog != NULL)
+	{
+		reread_settings(worker);
+		news = true;
+	}
+	if (worker->catalog == NULL || worker->reload ||
+		pg_atomic_read_u64(&hafstack_shared->requests) != worker->requests_seen)
+	{
+		if (!reload_catalog(worker) && worker->catalog == NULL)
+			return;
+		news = true;
+	}
+	/* bytes of a call that come and go are no reason to think everything over */
+	if (!observe(worker) && !news)
+		return;
 	decide_and_act(worker);
+	worker->next_decision = worker->catalog->exists ?
+		decide_next_time(&worker->catalog->view) : INT64_MAX;
 	publish(worker);
 }
 

@@ -73,6 +73,7 @@ typedef struct Worker
 
 	TimestampTz next_look;		/* at HAF */
 	TimestampTz next_resync;
+	TimestampTz next_decision;	/* decide() may answer otherwise from then on */
 	uint64		requests_seen;
 	bool		reload;			/* the catalog is no longer what is in memory */
 } Worker;
@@ -85,7 +86,7 @@ extern void worker_event(Worker *worker, const char *kind, const char *to, const
 /* observe.c */
 extern void observe_connect(Worker *worker);	/* when down and due */
 extern void observe_resync(Worker *worker);
-extern void observe_replies(Worker *worker);	/* take in all that has arrived */
+extern bool observe_replies(Worker *worker);	/* take in all that has arrived; false: nothing */
 extern void observe_lost(Worker *worker, const char *why);	/* give the connection up */
 extern void observe_engine_identity(Worker *worker);
 
