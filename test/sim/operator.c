@@ -88,7 +88,7 @@ alter_app(AppRow *app)
 	note("sql: alter %s", app->app.name);
 	app->app.spec_version++;
 	app->bad_spec = fault(60);
-	if (chance(300))
+	if (chance(600))
 	{
 		Role		role = chance(500) ? ROLE_API : chance(500) ? ROLE_SETUP : ROLE_SYNC;
 
@@ -168,8 +168,7 @@ app_call(AppRow *app)
 	switch (draw(12))
 	{
 		case 0:
-			if (chance(500))
-				alter_app(app);
+			alter_app(app);
 			return;
 		case 1:
 			app->app.held = !app->app.held && chance(600);
@@ -179,7 +178,7 @@ app_call(AppRow *app)
 			break;
 		case 3:
 			if (app->app.removing || (sim.world.hived_connected && app->app.count[ROLE_INDEX] &&
-									  !app->app.counts_done[ROLE_INDEX]) || chance(600))
+									  !app->app.counts_done[ROLE_INDEX]) || chance(300))
 				return;
 			note("sql: reset %s", app->app.name);
 			app->app.run = sim.catalog.next_run++;
@@ -315,7 +314,7 @@ meddle_with(Container *container)
 {
 	sim.meddled = true;
 	fate_of(&container->label)->outsider = true;
-	switch (draw(4))
+	switch (container->state == SEEN_EXITED && chance(500) ? 1 : draw(4))
 	{
 		case 0:
 			note("outsider: docker rm -f %d", container->id);

@@ -109,7 +109,7 @@ take_requests(AppRow *app)
 	app->skip = false;
 }
 
-/* Rows for what is wanted and has none; rows too many that are over go. */
+/* Rows for what is wanted and has none; rows too many stay. */
 static void
 make_rows(AppRow *app)
 {
@@ -124,9 +124,6 @@ make_rows(AppRow *app)
 			for (int i = 0; i < app->n_rows; i++)
 				if ((int) app->rows[i].step.role == role && app->rows[i].step.ordinal == ordinal)
 					old = &app->rows[i];
-			if (old && ordinal > app->app.count[role] &&
-				(old->step.state == STEP_WAITING || old->step.state == STEP_REMOVED))
-				continue;
 			if (old)
 				rows[n++] = *old;
 			else if (ordinal <= app->app.count[role])
