@@ -18,7 +18,6 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -297,7 +296,7 @@ read_flag(const cJSON *object, const char *key, bool *to)
 	return true;
 }
 
-/* A whole number, times scale. */
+/* A number times scale, without its fraction. */
 static bool
 read_number(const cJSON *object, const char *key, double scale, double most, int64_t *to)
 {
@@ -308,8 +307,8 @@ read_number(const cJSON *object, const char *key, double scale, double most, int
 		return true;
 	if (!cJSON_IsNumber(item))
 		return false;
-	value = floor(item->valuedouble * scale);
-	if (!(fabs(value) <= most))
+	value = item->valuedouble * scale;
+	if (!(value >= -most && value <= most))
 		return false;
 	*to = (int64_t) value;
 	return true;

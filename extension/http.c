@@ -430,14 +430,6 @@ on_ready(void *argument, char *remote, char *local, int remote_port, int local_p
 	return CURL_PREREQFUNC_OK;
 }
 
-static curl_socket_t
-on_open_socket(void *argument, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	(void) argument;
-	(void) purpose;
-	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-}
-
 /*
  * libcurl wants a socket watched otherwise than before.  Whether the kernel
  * still knows it is asked of the kernel: a closed socket leaves by itself, and
@@ -463,7 +455,7 @@ on_socket(CURL *easy, curl_socket_t fd, int what, void *argument, void *unused)
 		event.events |= EPOLLOUT;
 	if (epoll_ctl(http->epoll, EPOLL_CTL_MOD, fd, &event) == 0)
 		return 0;
-	/* new here; the resolver's pipe comes without the flag */
+	/* new here, and not for programs that the process may start */
 	(void) fcntl(fd, F_SETFD, FD_CLOEXEC);
 	return epoll_ctl(http->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -1;
 }
@@ -713,7 +705,6 @@ set_peer(const Http *http, CURL *easy)
 		curl_easy_setopt(easy, CURLOPT_PROXY, "") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_NOPROXY, "*") == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
-		curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S) == CURLE_OK &&
 		curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_S) == CURLE_OK &&

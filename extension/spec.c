@@ -1505,6 +1505,14 @@ names_mode(const cJSON *document)
 	return get_text(get(document, "HostConfig"), "NetworkMode") != NULL;
 }
 
+/* Is the NetworkMode the operator's own, and not outdone by an endpoint of the spec? */
+static bool
+has_own_mode(const cJSON *defaults, const cJSON *spec)
+{
+	return names_mode(spec) ||
+		(names_mode(defaults) && get(get(spec, "NetworkingConfig"), "EndpointsConfig") == NULL);
+}
+
 /* Everything on the body once defaults and spec are on it. */
 static bool
 finish_body(Build *build, cJSON *body, bool own_mode, int ordinal, int count,
@@ -1564,8 +1572,7 @@ build_container(Build *build, const cJSON *role, int ordinal, int count,
 	}
 	good = good && put_network(build, body) && lay_over(build, body, defaults) &&
 		lay_over(build, body, spec) &&
-		finish_body(build, body, names_mode(defaults) || names_mode(spec),
-					ordinal, count, labels, out);
+		finish_body(build, body, has_own_mode(defaults, spec), ordinal, count, labels, out);
 	cJSON_Delete(defaults);
 	cJSON_Delete(spec);
 	cJSON_Delete(body);

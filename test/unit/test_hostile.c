@@ -8,7 +8,9 @@
 #include "tap.h"
 #include "pump.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define ID "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -27,6 +29,7 @@ typedef struct Script
 	const char *body;
 	size_t		length;			/* of the body; 0: strlen */
 	const char *raw;			/* instead of status and body */
+	bool		hold;			/* leave the connection open after that */
 	bool		large_unless_one;	/* a log too large unless one line is asked for */
 } Script;
 
@@ -64,6 +67,8 @@ serve_script(int fd, PeerLog *log, const void *argument)
 		else if (script->raw != NULL)
 		{
 			peer_say(fd, script->raw);
+			if (script->hold)
+				pause();
 			return;
 		}
 		else if (script->large_unless_one && strstr(log->last, "tail=1 ") == NULL)
@@ -80,7 +85,7 @@ static EngineReply *
 connect_to(const Script *script)
 {
 	peer = peer_start(serve_script, script, false);
-	open_engine(peer.host, "", "S", 3000);
+	open_engine(peer.host, "", "S", 20000);
 	return reply_to(engine_connect(engine, 1));
 }
 
@@ -313,9 +318,19 @@ test_malformed(void)
 	check_lost(ENGINE_PULL, "{\"error\":7}\n");
 }
 
+static long
+most_memory(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return usage.ru_maxrss;
+}
+
 static void
 test_enormous(void)
 {
+	long		before;
 	size_t		length = 20 * 1000 * 1000;
 	char	   *body = malloc(length + 1);
 	Script		script = {.body = body, .length = length};
@@ -325,6 +340,7 @@ test_enormous(void)
 	script.length = 0;
 	check(call_with(&script, ENGINE_LIST), ENGINE_LOST, "malformed", "deep JSON");
 	end();
+	before = most_memory();
 	script.length = length;
 	for (size_t i = 0; i < length; i++)
 		body[i] = i % 2 ? ',' : '1';
@@ -332,6 +348,7 @@ test_enormous(void)
 	body[length - 1] = ']';
 	check(call_with(&script, ENGINE_LIST), ENGINE_LOST, "malformed", "ten million items");
 	end();
+	ok(most_memory() - before < 300 * 1024, "are not even parsed (%ld kB)", most_memory() - before);
 	check(call_with(&script, ENGINE_INSPECT), ENGINE_LOST, "too long", "an answer too long for its call");
 	end();
 	free(body);
@@ -585,6 +602,16 @@ test_events(void)
 	end();
 }
 
+static int
+open_descriptors(void)
+{
+	int			count = 0;
+
+	for (int fd = 0; fd < 100; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
 static void
 test_bad_events(void)
 {
@@ -598,13 +625,16 @@ test_bad_events(void)
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 	{
-		Script		script = {.raw = bad[i]};
+		Script		script = {.raw = bad[i], .hold = true};
+		int			before;
 
 		begin(&script);
+		before = open_descriptors();
 		(void) engine_events(engine, 5, 0);
 		engine_reply_free(next_event());
 		check(next_event(), ENGINE_LOST, "malformed", "a malformed event ends the stream");
 		ok(wait_reply(100) == NULL, "and what follows is not believed");
+		ok(open_descriptors() < before, "its connection is closed");
 		end();
 	}
 }
@@ -669,6 +699,7 @@ test_logs(void)
 	check_log(BYTES("\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\1x"), false, "x", "an empty frame");
 	check_log(BYTES("a\0b\xff" "c\xc0\x80" "d\xed\xa0\x80" "e\xf5\x80\x80\x80" "f\xe2\x82"), true,
 			  "a?b?c??d???e????f??", "what is no UTF-8");
+	check_log(BYTES("\xe0\x80\x80\xf0\x80\x80\x80"), true, "???????", "longer than it need be");
 	check_log(BYTES("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"), true, "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "what is");
 }
 
@@ -746,7 +777,7 @@ test_cancel(void)
 int
 main(void)
 {
-	alarm(240);
+	alarm(900);
 	test_connect();
 	test_refusals();
 	test_dropped();

@@ -282,7 +282,7 @@ test_limits(void)
 
 	begin_peer(&peer, serve_endless_head, NULL, false);
 	answer = ask((HttpRequest) {.timeout_ms = 20000});
-	ok(answer->status == 0 && strstr(answer->error, "head") != NULL, "an endless head is cut off");
+	ok(answer->status == 0 && strstr(answer->error, "the head of the answer is too long") != NULL, "an endless head is cut off");
 	http_answer_free(answer);
 	end_peer(&peer);
 
@@ -356,8 +356,12 @@ test_sent_once(void)
 		is_int(answer->status, 200, "a change has a connection of its own");
 		is_int(peer.log->requests, 2, "and is sent once");
 		http_answer_free(answer);
+		end_peer(&peer);
+
+		begin_peer(&peer, serve_and_keep, NULL, false);
 		http_answer_free(ask((HttpRequest) {.method = methods[i]}));
-		is_int(peer.log->connections, 3, "which nobody uses after it");
+		http_answer_free(ask((HttpRequest) {0}));
+		is_int(peer.log->connections, 2, "which nobody uses after it");
 		end_peer(&peer);
 
 		begin_peer(&peer, serve_drop, NULL, false);
@@ -449,7 +453,8 @@ test_many(void)
 		http_answer_free(answer);
 	}
 	is_int(good, 40, "each was answered once");
-	is_int(peer.log->most_active, 4, "four at once");
+	ok(peer.log->most_active <= 4 && peer.log->most_active > 1, "at most four at once (%d)",
+	   peer.log->most_active);
 	end_peer(&peer);
 }
 
@@ -762,7 +767,7 @@ test_broken_pipe(void)
 int
 main(void)
 {
-	alarm(180);
+	alarm(900);
 	test_hosts();
 	test_unreachable();
 	test_answers();

@@ -456,7 +456,16 @@ test_networks(void)
 				  "net", "\"net\"", "{\"net\":{\"Aliases\":[\"own\",\"x\"]}}");
 	context.defaults = "{\"HostConfig\":{\"NetworkMode\":\"d\"}}";
 	check_network("{}", "d", "\"d\"", "{\"d\":{\"Aliases\":[\"my-app-sync\"]}}");
+	check_network("{\"HostConfig\":{\"NetworkMode\":null},\"NetworkingConfig\":{\"EndpointsConfig\":{\"mine\":{}}}}",
+				  "mine", "\"mine\"", "{\"mine\":{\"Aliases\":[\"my-app-sync\"]}}");
+	check_network("{\"NetworkingConfig\":{\"EndpointsConfig\":{\"mine\":{}}}}", "mine", "\"mine\"",
+				  "{\"mine\":{\"Aliases\":[\"my-app-sync\"]}}");
+	context.defaults = "{\"HostConfig\":{\"NetworkMode\":\"d\"},\"NetworkingConfig\":{\"EndpointsConfig\":{\"e\":{}}}}";
+	check_network("{}", "d", "\"d\"", "{\"e\":{},\"d\":{\"Aliases\":[\"my-app-sync\"]}}");
+	check_network("{\"HostConfig\":{\"NetworkMode\":null}}", "e", "\"e\"", "{\"e\":{\"Aliases\":[\"my-app-sync\"]}}");
 	context = plain;
+	check_network("{\"HostConfig\":{\"NetworkMode\":\"a\"},\"NetworkingConfig\":{\"EndpointsConfig\":{\"b\":{}}}}",
+				  "a", "\"a\"", "{\"b\":{},\"a\":{\"Aliases\":[\"my-app-sync\"]}}");
 	context.network = NULL;
 	check_network("{}", NULL, "", "");
 	check_network("{\"NetworkingConfig\":{\"EndpointsConfig\":{\"mine\":{}}}}", "mine", "\"mine\"",

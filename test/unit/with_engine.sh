@@ -32,8 +32,9 @@ certificates() {
         cp "$dir/certs/$name/client-cert.pem" "$dir/certs/$name/cert.pem"
         cp "$dir/certs/$name/client-key.pem" "$dir/certs/$name/key.pem"
     done
-    # knows the server's CA, but has a certificate of the other one
-    mkdir "$dir/certs/stranger"
+    # one knows the server's CA, but has a certificate of the other; one has a good certificate, but knows the other CA
+    mkdir "$dir/certs/stranger" "$dir/certs/doubter"
+    cp "$dir/certs/bad/ca.pem" "$dir/certs/good/cert.pem" "$dir/certs/good/key.pem" "$dir/certs/doubter"
     cp "$dir/certs/good/ca.pem" "$dir/certs/bad/cert.pem" "$dir/certs/bad/key.pem" "$dir/certs/stranger"
 }
 
