@@ -1,32 +1,33 @@
 #!/bin/bash
-# All tests, on what ./run has built and installed: pg_regress on a scratch server, then everything in test/t under
-# prove, as postgres, with an Engine of their own.  Names of test/t files as arguments run only those.
+# All tests, on what ./run has built and installed: everything in test/t under prove, as postgres, with an Engine of its own.
+# First on the machine's release of PostgreSQL, then what has to do with the server once more on PostgreSQL 17, built and
+# run in a root that test/images/root17.sh makes once.
+#
+#   test/test.sh [--here | --17] [FILE...]
+#
+# --here, --17: on that one only.  Names of test/t files: only those, and without --17 only here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-. test/lib/pg.sh
+
+here=$("$PG_CONFIG" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+releases=("$here" 17)
+case ${1:-} in
+    --here) releases=("$here"); shift ;;
+    --17)   releases=(17); shift ;;
+    ?*)     releases=("$here") ;;
+esac
+[ "$here" != 17 ] || releases=(17)
+if [ $# -gt 0 ]; then files=("$@"); else files=(test/t/*.t); fi
 
 work=$(mktemp -d)
 chmod 711 "$work"
 control=
 finish() {
-    pg_stop immediate 2>/dev/null || true
     if [ -n "$control" ]; then kill -TERM "$control" 2>/dev/null || true; wait "$control" 2>/dev/null || true; fi
-    rm -rf "$work"
+    rm -rf --one-file-system "$work"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
-
-regress() {
-    local status=0
-    pg_init "$work/regress"
-    pg_conf "$(cat test/regress.conf)"
-    pg_start
-    make --silent installcheck PG_CONFIG="$PG_CONFIG" with_llvm=no \
-        REGRESS_OPTS="--dbname=contrib_regression --inputdir=. --outputdir=$work --host=$PG_DIR --port=$PG_PORT --user=postgres" || status=$?
-    [ $status = 0 ] || cat "$work/regression.diffs" >&2
-    pg_stop
-    return $status
-}
 
 start_control() {
     mkdir "$work/control"
@@ -41,18 +42,33 @@ start_control() {
     return 1
 }
 
-[ $# -gt 0 ] || regress
-[ $# -gt 0 ] || set -- test/t/*.t
+prepare() {                             # RELEASE OWNER: its copy of what the tests read
+    mkdir "$work/$1"
+    cp -r test extension include sql expected "$work/$1/"
+    chown -R "$2" "$work/$1"
+}
+
+# A test that starts no server says the same on every release.
+needs_server() { grep -qE '^use (Hafstack|PostgreSQL::Test)' "$1"; }
+
+tests=()
+for release in "${releases[@]}"; do
+    if [ "$release" = "$here" ]; then
+        prepare "$release" postgres:
+    else
+        ROOT17=$(test/images/root17.sh)
+        export ROOT17
+        test/lib/build17.sh "$work/built17"
+        prepare 17 105:109
+    fi
+    for file in "${files[@]}"; do
+        if [ "$release" = "${releases[0]}" ] || needs_server "$file"; then tests+=("$release/$file"); fi
+    done
+done
 start_control
 
-mkdir "$work/tap"
-cp -r test extension include "$work/tap/"
-chown -R postgres: "$work/tap"
-cd "$work/tap"
-pgxs=$(dirname "$("$PG_CONFIG" --pgxs)")
-runuser -u postgres -- env \
-    PATH="$("$PG_CONFIG" --bindir):$PATH" PG_CONFIG="$PG_CONFIG" PG_REGRESS="$pgxs/../../src/test/regress/pg_regress" \
-    TESTDIR="$work/tap" TESTDATADIR="$work/tap/tmp_check" TESTLOGDIR="$work/tap/log" \
-    HAFSTACK_CONTROL="$work/control" HOME="$work/tap" DOCKER_CONFIG="$work/tap/.docker" PGTZ=UTC LC_ALL=C.UTF-8 \
-    prove -I "$pgxs/../../src/test/perl" -I test/lib --timer "$@" ||
-    { status=$?; tail -n 40 "$work"/tap/tmp_check/log/*.log 2>/dev/null | tail -n 200 >&2; exit $status; }
+export TEST_HERE=$here
+ln -s "$PWD/test/lib/one.sh" "$work/one"
+cd "$work"
+prove --exec ./one --timer "${tests[@]}" ||
+    { status=$?; tail -n 40 "$work"/*/tmp_check/log/*.log 2>/dev/null | tail -n 200 >&2; exit $status; }
