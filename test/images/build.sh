@@ -7,6 +7,7 @@
 #   hafstack-test/helper    the same, bash, psql and haf_app.sh: what the diagram calls the helper container
 #   hafstack-test/hived     the helper with the simulator of hived as its entrypoint (StopSignal SIGINT is the spec's to set)
 #   hafstack-test/api       the helper with a small HTTP server as its entrypoint (test/images/api/start says how to set it)
+#   hafstack-test/haf17     only when named: HAF's image in small, PostgreSQL 17 and hived over one data directory (haf17.sh)
 #
 # Needs busybox-static, bash, a postgresql-client and docker.io.  PG_CONFIG chooses whose psql.  A few seconds.
 set -euo pipefail
@@ -16,42 +17,10 @@ case ${1:?the Engine\'s socket} in *://*) host=$1 ;; *) host=unix://$1 ;; esac
 shift
 [ $# -gt 0 ] || set -- busybox helper hived api
 
+. "$here/parts.sh"
+
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-import() {                              # NAME ROOT CHANGE...
-    local name=$1 root=$2 change changes=()
-    shift 2
-    for change; do changes+=(--change "$change"); done
-    tar --create --numeric-owner --owner=0 --group=0 --directory="$root" . |
-        docker --host "$host" import "${changes[@]}" - "hafstack-test/$name:latest" >/dev/null
-    printf 'hafstack-test/%s\n' "$name"
-}
-
-copy() {                                # a program or library, and the libraries it needs, each at its own path
-    local root=$1 file
-    shift
-    for file; do
-        mkdir -p "$root$(dirname "$file")"
-        cp --dereference "$file" "$root$file"
-        ldd "$file" 2>/dev/null | grep -oE '/[^ )]+' | while read -r lib; do
-            [ -e "$root$lib" ] || { mkdir -p "$root$(dirname "$lib")"; cp --dereference "$lib" "$root$lib"; }
-        done
-    done
-}
-
-base() {                                # ROOT
-    mkdir -p "$1"/{bin,etc,tmp,root,proc,sys,dev,var/lib,usr/bin,haf_app_root}
-    chmod 1777 "$1/tmp"
-    cp "$(command -v busybox)" "$1/bin/busybox"
-    # Perl is in every Debian, and makes the 270 links in one process.
-    "$1/bin/busybox" --list | perl -e 'while (<STDIN>) { chomp; symlink "busybox", "$ARGV[0]/$_" }' "$1/bin"
-    ln -sf ../../bin/busybox "$1/usr/bin/env"
-    printf 'root:x:0:0:root:/root:/bin/sh\npostgres:x:101:104::/tmp:/bin/sh\nnobody:x:65534:65534::/tmp:/bin/false\n' \
-        >"$1/etc/passwd"
-    printf 'root:x:0:\npostgres:x:104:\nnogroup:x:65534:\n' >"$1/etc/group"
-    printf 'hosts: files dns\n' >"$1/etc/nsswitch.conf"
-}
 
 base "$work/busybox"
 
@@ -82,6 +51,7 @@ for name; do
                  cp "$here/api/start" "$here/api/healthy" "$work/api/usr/bin/"
                  cp "$here/api/answer" "$work/api/www/cgi-bin/index.cgi"
                  import api "$work/api" "$environment" 'ENTRYPOINT ["/usr/bin/start"]' 'EXPOSE 80' ;;
+        haf17)   "$here/haf17.sh" "$host" ;;
         *)       echo "no such image: $name" >&2; exit 2 ;;
     esac
 done
