@@ -425,10 +425,7 @@ static bool
 send_call(Deed *deed, uint64 tag)
 {
 	Engine	   *engine = deed->worker->engine;
-	const Step *step = &deed->worker->catalog->view.steps[deed->action->step];
 	const StepInfo *info = &deed->worker->catalog->step_info[deed->action->step];
-	int64		unix_start = step->started_at +
-		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 	switch (deed->action->kind)
 	{
@@ -446,7 +443,7 @@ send_call(Deed *deed, uint64 tag)
 		case ACT_LOOK:
 			return engine_inspect(engine, tag, info->id[0] ? info->id : info->name);
 		case ACT_HISTORY:
-			return engine_history(engine, tag, info->id, unix_start);
+			return engine_history(engine, tag, info->id);
 		case ACT_LOG:
 			return engine_logs(engine, tag, info->id, hafstack_log_tail_lines, info->tty);
 		default:

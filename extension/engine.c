@@ -49,6 +49,7 @@ typedef struct Call
 	char		version[16];	/* CONNECT: agreed on, /info is asked for */
 	char		error[ENGINE_ERROR_MAX];	/* PULL: what the stream complained of */
 	bool		malformed;		/* PULL, HISTORY: a line was no JSON */
+	bool		created;		/* HISTORY: its creation is remembered */
 	bool		started;		/* HISTORY */
 	bool		tty;			/* LOGS */
 	int			lines;			/* LOGS */
@@ -933,9 +934,11 @@ take_history_line(Call *call, const char *line, size_t length)
 	json = parse_json(line, length);
 	if (!parse_event(json, &reply))
 		call->malformed = true;
-	else if (reply.action == ENGINE_ACTION_START &&
-			 is_subject(call->subject, container.id, container.name))
-		call->started = true;
+	else if (is_subject(call->subject, container.id, container.name))
+	{
+		call->created |= reply.action == ENGINE_ACTION_CREATE;
+		call->started |= reply.action == ENGINE_ACTION_START;
+	}
 	cJSON_Delete(json);
 }
 
@@ -1269,7 +1272,8 @@ take_good_answer(Engine *engine, Call *call, HttpAnswer *answer)
 			return false;
 		case ENGINE_HISTORY:
 			take_history_line(call, answer->body, answer->length);
-			call->reply->started = call->started;
+			/* no Engine remembers its last life: what it does not know may have been */
+			call->reply->started = call->started || !call->created;
 			if (call->malformed)
 				reply_lost(call->reply, "the Engine's history is malformed");
 			return false;
@@ -1701,20 +1705,19 @@ engine_remove(Engine *engine, uint64_t tag, const char *id)
  * has just been noted is in.
  */
 bool
-engine_history(Engine *engine, uint64_t tag, const char *id, int64_t since)
+engine_history(Engine *engine, uint64_t tag, const char *id)
 {
 	HttpRequest request = {.stream = true, .timeout_ms = engine->timeout_ms + 1000};
-	int64_t		from = since > 0 ? since : 0;
 	char	   *filters;
 	char	   *path = NULL;
 
 	filters = quoted_filters((const char *const[][2]) {
-		{"type", "container"}, {"event", "start"}, {"container", id}, {NULL, NULL}
+		{"type", "container"}, {"container", id}, {NULL, NULL}
 	});
 	if (filters != NULL)
 		path = versioned(engine->api_version,
-						 "/events?since=%" PRId64 ".%06" PRId64 "&until=%" PRId64 "&filters=%s",
-						 from / 1000000, from % 1000000, (int64_t) time(NULL) + 1, filters);
+						 "/events?since=1&until=%" PRId64 "&filters=%s",
+						 (int64_t) time(NULL) + 1, filters);
 	free(filters);
 	return call_begin(engine, call_make(ENGINE_HISTORY, tag, id), request, path);
 }

@@ -130,7 +130,8 @@ typedef struct EngineReply
 								 * opened, not OK: it ended */
 	EngineAction action;
 	int64_t		event_at;		/* microseconds since 1970; for `since` of the next stream */
-	bool		started;		/* ENGINE_HISTORY */
+	bool		started;		/* ENGINE_HISTORY: it was, or may have been: the Engine
+								 * remembers no more than 256 events of this life */
 
 	EngineContainer *containers;	/* LIST: count of them; INSPECT: one; CREATE and events:
 									 * one with id (and name, labels where known) */
@@ -170,7 +171,7 @@ extern bool engine_kill(Engine *engine, uint64_t tag, const char *id, const char
 extern bool engine_inspect(Engine *engine, uint64_t tag, const char *id_or_name);
 extern bool engine_logs(Engine *engine, uint64_t tag, const char *id, int lines, bool tty);
 extern bool engine_remove(Engine *engine, uint64_t tag, const char *id);	/* v=0, no force */
-extern bool engine_history(Engine *engine, uint64_t tag, const char *id, int64_t since);
+extern bool engine_history(Engine *engine, uint64_t tag, const char *id);
 extern bool engine_image(Engine *engine, uint64_t tag, const char *image);
 extern bool engine_pull(Engine *engine, uint64_t tag, const char *image);
 extern bool engine_network(Engine *engine, uint64_t tag, const char *network);
