@@ -122,6 +122,7 @@ worker_transaction(Worker *worker, CatalogWork work, void *arg)
 	pgstat_report_activity(STATE_RUNNING, "hafstack");
 	if (catalog_transaction(work, arg))
 	{
+		worker->last_error[0] = '\0';
 		pgstat_report_activity(STATE_IDLE, NULL);
 		pg_atomic_fetch_add_u64(&hafstack_shared->changes, 1);
 		ConditionVariableBroadcast(&hafstack_shared->changed);
