@@ -364,12 +364,25 @@ write_create(Deed *deed)
 	catalog_set_text(catalog, &info->error, deed->error);
 }
 
+/* Does it rest on what is wanted?  What has been observed is true anyway. */
+static bool
+rests_on_wishes(ActionKind kind)
+{
+	return action_is_call(kind) || kind == ACT_STACK_PHASE || kind == ACT_APP_PHASE ||
+		kind == ACT_RENEW || kind == ACT_FORGET;
+}
+
 static void
 write_work(void *arg)
 {
 	Deed	   *deed = arg;
 	ActionKind	kind = deed->action->kind;
 
+	if (rests_on_wishes(kind) && !catalog_confirm(deed->worker->catalog, deed->action->app))
+	{
+		deed->dropped = true;
+		return;
+	}
 	switch (kind)
 	{
 		case ACT_STACK_PHASE:
@@ -385,11 +398,6 @@ write_work(void *arg)
 			return;
 		default:
 			break;
-	}
-	if (action_is_call(kind) && !catalog_confirm(deed->worker->catalog, deed->action->app))
-	{
-		deed->dropped = true;
-		return;
 	}
 	if (kind == ACT_CREATE)
 		write_create(deed);

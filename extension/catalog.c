@@ -522,10 +522,14 @@ take_over_step(const Catalog *old, const Step *from, const StepInfo *from_info,
 	to->has_health = from->has_health;
 	to->healthy = from->healthy;
 	to->kill_seen = from->kill_seen;
+	to->watched = from->watched;
 	to->refused = from->refused;
 	to->ever_started = from->ever_started;
 	to->quiet_until = from->quiet_until;
 	to->busy = from->busy;
+	/* a look by name has found it, and it is not written yet */
+	if (to_info->id[0] == '\0')
+		strlcpy(to_info->id, from_info->id, sizeof(to_info->id));
 	to_info->tty = from_info->tty;
 	to_info->oom = from_info->oom;
 	to_info->touched = from_info->touched;
@@ -664,7 +668,7 @@ time_text(int64 value)
 bool
 catalog_confirm(const Catalog *catalog, int app)
 {
-	const App  *it = &catalog->view.apps[app];
+	const App  *it = &catalog->view.apps[Max(app, HAF_APP)];
 	char	   *stack_generation = psprintf(INT64_FORMAT, catalog->view.stack.generation);
 	const char *parameters[] = {NULL, it->name};
 
@@ -672,7 +676,7 @@ catalog_confirm(const Catalog *catalog, int app)
 			1, (const char *const *) &stack_generation, SPI_OK_SELECT);
 	if (SPI_processed != 1)
 		return false;
-	if (app == HAF_APP)
+	if (app <= HAF_APP)
 		return true;
 	parameters[0] = psprintf(INT64_FORMAT, it->generation);
 	execute("SELECT FROM hafstack.app WHERE generation = $1::bigint AND name = $2 FOR SHARE NOWAIT",

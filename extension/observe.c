@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "nodes/pg_list.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -425,27 +426,45 @@ on_reply(Worker *worker, const EngineReply *reply)
 	act_settle(worker, &call, reply);
 }
 
+static void
+take_in(Worker *worker, const EngineReply *reply)
+{
+	if (reply->tag == worker->connect_tag)
+		on_connect(worker, reply);
+	else if (reply->tag == worker->events_tag)
+		on_events(worker, reply);
+	else if (reply->tag == worker->list_tag)
+		on_list(worker, reply);
+	else
+		on_reply(worker, reply);
+}
+
+/*
+ * Events first: that a container was sent a signal has to be known before an
+ * answer of the same moment tells its exit code.
+ */
 bool
 observe_replies(Worker *worker)
 {
+	List	   *replies = NIL;
 	EngineReply *reply;
-	bool		any = false;
+	ListCell   *cell;
 
 	if (worker->engine == NULL)
 		return false;
 	engine_run(worker->engine);
-	while (worker->engine != NULL && (reply = engine_next(worker->engine)) != NULL)
+	while ((reply = engine_next(worker->engine)) != NULL)
+		replies = lappend(replies, reply);
+	foreach(cell, replies)
+		if (((EngineReply *) lfirst(cell))->event)
+			take_in(worker, lfirst(cell));
+	foreach(cell, replies)
 	{
-		if (reply->tag == worker->connect_tag)
-			on_connect(worker, reply);
-		else if (reply->tag == worker->events_tag)
-			on_events(worker, reply);
-		else if (reply->tag == worker->list_tag)
-			on_list(worker, reply);
-		else
-			on_reply(worker, reply);
+		reply = lfirst(cell);
+		/* the connection may have been given up meanwhile, and its calls with it */
+		if (!reply->event && worker->engine != NULL)
+			take_in(worker, reply);
 		engine_reply_free(reply);
-		any = true;
 	}
-	return any;
+	return replies != NIL;
 }

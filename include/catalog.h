@@ -91,7 +91,7 @@ extern bool catalog_extension_exists(void);
  * is freed (NULL: none). */
 extern Catalog *catalog_load(Catalog *old);
 
-/* Share-lock the rows an intent rests on.  False when what is wanted is no
+/* Share-lock the rows an intent rests on (app < 0: the stack's alone).  False when what is wanted is no
  * longer what was loaded; an error when somebody is changing it right now. */
 extern bool catalog_confirm(const Catalog *catalog, int app);
 
