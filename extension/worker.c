@@ -63,12 +63,14 @@ pin_session(void)
 		{"default_transaction_read_only", "off"},
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_deferrable", "off"},
+		{"role", "none"},
 		{"row_security", "on"},
 		{"lock_timeout", "100"},
 		{"statement_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"session_replication_role", "origin"},
 		{"default_tablespace", ""},
+		{"array_nulls", "on"},
 		{"DateStyle", "ISO, YMD"},
 		{"IntervalStyle", "postgres"},
 		{"client_encoding", NULL},
@@ -354,6 +356,20 @@ publish(Worker *worker)
 	hafstack_publish(out, apps, n);
 }
 
+/* No catalog could be loaded yet. */
+static void
+publish_trouble(Worker *worker)
+{
+	WorkerPublished *out = palloc0(sizeof(WorkerPublished));
+
+	out->pid = MyProcPid;
+	strlcpy(out->docker_host, hafstack_docker_host, WORDS_MAX);
+	strlcpy(out->last_error, worker->last_error, WORDS_MAX);
+	snprintf(out->waiting_for, WORDS_MAX, "hafstack's tables cannot be read: %.400s", worker->last_error);
+	out->haf.irreversible_block = -1;
+	hafstack_publish(out, NULL, 0);
+}
+
 /* ---- Wait --------------------------------------------------------------------------- */
 
 static long
@@ -469,7 +485,10 @@ one_round(Worker *worker)
 		pg_atomic_read_u64(&hafstack_shared->requests) != worker->requests_seen)
 	{
 		if (!reload_catalog(worker) && worker->catalog == NULL)
+		{
+			publish_trouble(worker);
 			return;
+		}
 		news = true;
 	}
 	/* bytes of a call that come and go are no reason to think everything over */
