@@ -32,9 +32,11 @@ trap 'exit 130' INT TERM
 start_control() {
     mkdir "$work/control"
     chmod 755 "$work/control"
-    test/lib/control.sh "$work/control" postgres 5>&- &
+    local images=(busybox helper hived api)
+    ! grep -qE '^use Bundled' "${files[@]}" || images+=(haf17)
+    test/lib/control.sh "$work/control" postgres "${images[@]}" 5>&- &
     control=$!
-    for _ in $(seq 600); do
+    for _ in $(seq 3000); do
         [ -e "$work/control/host" ] && return 0
         kill -0 "$control" 2>/dev/null || return 1
         sleep 0.1
@@ -59,6 +61,7 @@ for release in "${releases[@]}"; do
         ROOT17=$(test/images/root17.sh)
         export ROOT17
         test/lib/build17.sh "$work/built17"
+        export BUILT17=$work/built17
         prepare 17 105:109
     fi
     for file in "${files[@]}"; do

@@ -2,8 +2,9 @@
 # Makes hafstack-test/haf17, HAF's image in small, from the root that root17.sh makes: PostgreSQL 17 with hafstack and the
 # stand-in for HAF, hived's simulator, and an entrypoint (haf17/entrypoint) that behaves as HAF's does.
 #
-#   test/images/haf17.sh SOCKET [BUILT]      SOCKET: path of the Engine's socket, or a DOCKER_HOST
-#                                            BUILT: what test/lib/build17.sh has built already
+#   test/images/haf17.sh SOCKET      SOCKET: path of the Engine's socket, or a DOCKER_HOST
+#
+# Where BUILT17 is set, it is the folder of what test/lib/build17.sh has built already.
 #
 # HAF's STOPSIGNAL is SIGINT; an image made by import cannot say that, so the container's spec has to.
 set -euo pipefail
@@ -17,8 +18,8 @@ trap 'rm -rf --one-file-system "$work"' EXIT
 trap 'exit 130' INT TERM
 ROOT17=$("$here/root17.sh")
 export ROOT17
-built=${2:-$work/built}
-[ -n "${2:-}" ] || "$lib/build17.sh" "$built"
+built=${BUILT17:-$work/built}
+[ -n "${BUILT17:-}" ] || "$lib/build17.sh" "$built"
 
 # In that root: what runs, and nothing else.
 assemble() {

@@ -10,7 +10,7 @@ enter=()
 user=(--reuid=postgres --regid=postgres --init-groups)
 if [ "$release" != "$TEST_HERE" ]; then
     enter=("$lib/in17.sh" "$work")
-    export PG_CONFIG=/usr/lib/postgresql/17/bin/pg_config ROOT17_OVER=$work/built17/installed
+    export PG_CONFIG=/usr/lib/postgresql/17/bin/pg_config ROOT17_OVER=$BUILT17/installed
     # That root's postgres; the Engine's socket and the control's pipes belong to the group of this machine's.
     user=(--reuid=105 --regid=109 --groups="109,$(id --group postgres)")
 fi
