@@ -67,7 +67,7 @@ UPDATE hafstack.container SET role = 'api';
 SELECT refused($$ SELECT hafstack.skip('base') $$);
 UPDATE hafstack.container SET failed = false;
 SELECT refused($$ SELECT hafstack.retry('base') $$);
-UPDATE hafstack.container SET retry_at = now() + '1 min';
+UPDATE hafstack.container SET failures = 1, retry_at = now() + '1 min';
 SELECT hafstack.retry('base');
 SELECT refused($$ SELECT hafstack.skip('base') $$);
 UPDATE hafstack.app SET failed = true WHERE name = 'middle';
