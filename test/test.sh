@@ -73,5 +73,10 @@ start_control
 export TEST_HERE=$here
 ln -s "$PWD/test/lib/one.sh" "$work/one"
 cd "$work"
-prove --exec ./one --timer "${tests[@]}" ||
-    { status=$?; tail -n 40 "$work"/*/tmp_check/log/*.log 2>/dev/null | tail -n 200 >&2; exit $status; }
+status=0
+prove --exec ./one --timer "${tests[@]}" | tee summary || status=$?
+if [ $status != 0 ]; then               # where a test died is in its log only; the summary comes last all the same
+    tail -n 20 ./*/log/* 2>/dev/null | tail -n 400
+    sed -n '/^Test Summary Report/,$p' summary
+fi
+exit $status

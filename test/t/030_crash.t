@@ -61,7 +61,7 @@ my %kill = (
 	'Engine and postmaster killed' =>
 	  sub { $t->kill9; $t->engine('kill9'); $node->start; sleep rand(0.5); $t->engine('up'); },
 	'Engine killed, server restarted' =>
-	  sub { $t->engine('kill9'); $node->restart('immediate'); $t->engine('up'); },
+	  sub { $t->engine('kill9'); $node->stop('immediate'); $node->start; $t->engine('up'); },
 	'Engine halted' => sub { $t->engine('restart'); });
 
 my @duplicates;
