@@ -105,7 +105,7 @@ describe(Worker *worker, const Action *action)
 			catalog_set_text(worker->catalog, error, NULL);
 			break;
 		case ACT_NOTE_EXIT:
-			if (step->done || obeyed(step))
+			if (step->done || obeyed(step) || (step->role == ROLE_HANDOFF && step->exit_code == 0))
 				catalog_set_text(worker->catalog, error, NULL);
 			else
 				catalog_set_text(worker->catalog, error,
@@ -330,6 +330,10 @@ keep_failure(Worker *worker, const Action *action)
 static bool
 build_container(Deed *deed)
 {
+	bool		create = deed->action->kind == ACT_CREATE;
+	Clone		clone = {0};
+	bool		built;
+
 	Worker	   *worker = deed->worker;
 	const Step *step = &worker->catalog->view.steps[deed->action->step];
 	SpecLabels	labels = {worker->catalog->stack_id, step->run, step->attempt};
@@ -338,9 +342,17 @@ build_container(Deed *deed)
 	char	   *spec;
 
 	catalog_spec(worker->catalog, step->app, step->role, &context, &spec);
-	if (spec != NULL &&
+	if (create && spec_is_cloned(&context, role_names[step->role]) &&
+		!bundled_base(worker, step, &context, &clone))
+	{
+		strlcpy(deed->error, "the container that the server runs in cannot be cloned", sizeof(deed->error));
+		return false;
+	}
+	built = spec != NULL &&
 		spec_build(&context, role_names[step->role], spec, step->ordinal, &labels,
-				   &deed->container, &error))
+				   &deed->container, &error);
+	clone_free(&clone);
+	if (built)
 		return true;
 	strlcpy(deed->error, spec ? error.message : "the role has no spec any more", sizeof(deed->error));
 	return false;
@@ -442,6 +454,8 @@ send_call(Deed *deed, uint64 tag)
 		case ACT_START:
 			return engine_start(engine, tag, info->id);
 		case ACT_STOP:
+			if (step->role == ROLE_HANDOFF)
+				return engine_kill(engine, tag, info->id, "SIGUSR1");	/* see handoff.c */
 			return engine_stop(engine, tag, info->id,
 							   deed->container.name ? deed->container.stop_timeout : 30);
 		case ACT_KILL:

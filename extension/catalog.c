@@ -286,7 +286,7 @@ load_stack(Catalog *catalog)
 	execute("SELECT id::text, name, generation, spec_version, running, paused, force_stop,"
 			" phase, failed, engine, system_identifier, database, haf_live_when,"
 			" haf_counts, haf_failed, haf_error, haf_checked_version,"
-			" EXISTS (SELECT FROM hafstack.request)"
+			" EXISTS (SELECT FROM hafstack.request), topology = 'bundled', restart_haf"
 			" FROM hafstack.stack", 0, NULL, SPI_OK_SELECT);
 	catalog->exists = SPI_processed == 1;
 	if (!catalog->exists)
@@ -308,6 +308,10 @@ load_stack(Catalog *catalog)
 	haf->error = keep(catalog->context, text_at(0, 16));
 	haf->checked_version = int64_at(0, 17);
 	catalog->has_requests = bool_at(0, 18);
+	stack->bundled = bool_at(0, 19);
+	stack->restart_haf = bool_at(0, 20);
+	if (stack->bundled)
+		haf->count[ROLE_INSTANCE] = haf->count[ROLE_RECOVERY] = haf->count[ROLE_HANDOFF] = 1;
 }
 
 static void
@@ -880,7 +884,12 @@ catalog_spec(const Catalog *catalog, int app, Role role, SpecContext *context, c
 	context->vars = text_at(0, 8);
 	*spec = text_at(0, 9);
 	if (app == HAF_APP)
+	{
+		/* a link of the chain is a clone; what the operator wrote is laid over it */
+		if (*spec == NULL && spec_is_cloned(context, role_names[role]))
+			*spec = pstrdup("{}");
 		return;
+	}
 	execute("SELECT name, app_root, image, CASE $2 WHEN 'index' THEN index WHEN 'setup' THEN setup"
 			" WHEN 'sync' THEN sync WHEN 'live_sync' THEN live_sync WHEN 'api' THEN api END::text"
 			" FROM hafstack.app WHERE name = $1", 2, parameters, SPI_OK_SELECT);

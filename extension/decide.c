@@ -17,7 +17,7 @@
 #define STEADY_TIME		(600 * SECOND)	/* a service this long up is well again */
 
 const char *const role_names[ROLES] =
-{"index", "instance", "setup", "sync", "live_sync", "api"};
+{"index", "instance", "setup", "sync", "live_sync", "api", "recovery", "handoff"};
 
 const char *const app_phase_names[] =
 {"registered", "index_build", "index_built", "app_setup", "setup_done", "app_sync", "live", "serving", NULL};
@@ -55,6 +55,12 @@ typedef struct Summary
 	int			next_setup;
 	bool		clearing;		/* a job has ended, and its container is there */
 	Successors	successors[ROLES];	/* when clearing: of all apps but HAF */
+	/* bundled */
+	bool		handing_over;	/* the hand-off program runs, or may */
+	bool		chain_wanted;	/* it should */
+	bool		chain_ready;	/* every link is made */
+	int			link_to_make;	/* now, -1 none */
+	int64_t		chain_seq;		/* created_seq of the youngest */
 } Summary;
 
 static int
@@ -110,11 +116,30 @@ app_renewing(const App *app)
 	return app->current_run != app->run;
 }
 
+/* bundled: does it have the data directory?  Such a container is started and
+ * stopped by the hand-off program alone (rule 1). */
+bool
+step_is_chained(const View *view, const Step *step)
+{
+	return view->stack.bundled &&
+		(step->role == ROLE_INDEX || step->role == ROLE_INSTANCE || step->role == ROLE_RECOVERY);
+}
+
+bool
+decide_hived_here(const View *view)
+{
+	return view->stack.place == PLACE_INSTANCE || view->stack.place == PLACE_HIVED;
+}
+
 bool
 step_unwanted(const View *view, const Step *step)
 {
 	const App  *app = &view->apps[step->app];
 
+	/* the chain is over */
+	if ((step->role == ROLE_RECOVERY || step->role == ROLE_HANDOFF) &&
+		view->stack.phase > STACK_INDEX_BUILD && decide_hived_here(view))
+		return true;
 	return app->removing || app_renewing(app) || step->run != app->run ||
 		step->ordinal > app->count[step->role];
 }
@@ -174,6 +199,8 @@ role_done(const View *view, const App *app, Role role)
 static bool
 role_up(const View *view, const App *app, Role role)
 {
+	if (role == ROLE_INSTANCE && view->stack.bundled)
+		return decide_hived_here(view);
 	for (int i = 0; i < app->count[role]; i++)
 	{
 		const Step *step = &view->steps[app->role_first[role] + i];
@@ -287,7 +314,8 @@ count_active(const View *view, Summary *sum)
 	{
 		const Step *step = &view->steps[i];
 
-		if (step_active(step))
+		/* those of the chain end when the hand-off program says so */
+		if (step_active(step) && !step_is_chained(view, step))
 		{
 			sum->active[step->role]++;
 			sum->active_step[step->role] = i;
@@ -453,6 +481,121 @@ find_next_setup(const View *view, Summary *sum)
 	}
 }
 
+/* ---- The chain of the bundled topology ---------------------------------- */
+
+static bool
+is_pending_index(const View *view, const App *app, const Step *step)
+{
+	return !app->aside && app->phase <= APP_INDEX_BUILD && role_wanted(app, ROLE_INDEX) &&
+		!step->done && !step_unwanted(view, step);
+}
+
+/* The links, in order, from at = -1 on: index builds, then HAF; -1 at the end. */
+static int
+next_link(const View *view, int at)
+{
+	const App  *haf = &view->apps[HAF_APP];
+
+	if (at == haf->role_first[ROLE_INSTANCE])
+		return -1;
+	for (int i = at < 0 ? 1 : view->steps[at].app; i < view->n_apps; i++)
+	{
+		const App  *app = &view->apps[i];
+
+		for (int s = app->role_first[ROLE_INDEX]; s < app->role_first[ROLE_INDEX] + app->count[ROLE_INDEX]; s++)
+			if (s > at && is_pending_index(view, app, &view->steps[s]))
+				return s;
+	}
+	return haf->role_first[ROLE_INSTANCE];
+}
+
+int
+decide_chain(const View *view, int *chain)
+{
+	int			n = 0;
+
+	for (int at = next_link(view, -1); at >= 0; at = next_link(view, at))
+		chain[n++] = at;
+	return n;
+}
+
+/* May containers be cloned from the one the server is in?  A builder's command
+ * does not tell what HAF's is. */
+static bool
+may_clone(const View *view)
+{
+	return view->stack.place != PLACE_UNKNOWN && view->stack.place != PLACE_INDEX;
+}
+
+static bool
+is_current(const View *view, const Step *step)
+{
+	return !may_clone(view) || step->spec_version == wanted_version(view, &view->apps[step->app]);
+}
+
+/* A link can be handed to the program as it is. */
+static bool
+link_ready(const View *view, const Step *step)
+{
+	switch (step->state)
+	{
+		case STEP_CREATED:
+			return is_current(view, step);
+		case STEP_RUNNING:
+			return true;
+		case STEP_EXITED:
+			return is_current(view, step) && step->log_stored && step->seen != SEEN_ABSENT;
+		default:
+			return false;
+	}
+}
+
+static void
+add_link(const View *view, Summary *sum, int at)
+{
+	const Step *step = &view->steps[at];
+
+	if (step->failed)
+		sum->chain_wanted = false;	/* it waits for the operator */
+	if (step->created_seq > sum->chain_seq)
+		sum->chain_seq = step->created_seq;
+	if (link_ready(view, step))
+		return;
+	if (sum->chain_ready && step->state != STEP_EXITED && step->state != STEP_CREATED)
+		sum->link_to_make = at;
+	sum->chain_ready = false;
+}
+
+/* Is the data directory to go on to another container than this one? */
+static bool
+chain_due(const View *view, const Summary *sum)
+{
+	if (!sum->starting || view->stack.phase < STACK_INDEX_BUILD)
+		return false;
+	if (decide_hived_here(view))
+		return view->stack.restart_haf && view->stack.phase == STACK_INDEX_BUILD &&
+			view->steps[next_link(view, -1)].role == ROLE_INDEX;
+	return view->stack.place != PLACE_UNKNOWN;
+}
+
+static void
+find_chain(const View *view, Summary *sum)
+{
+	const App  *haf = &view->apps[HAF_APP];
+
+	sum->link_to_make = -1;
+	if (!view->stack.bundled)
+		return;
+	sum->handing_over = step_active(&view->steps[haf->role_first[ROLE_HANDOFF]]);
+	sum->chain_wanted = chain_due(view, sum);
+	sum->chain_ready = true;
+	for (int at = next_link(view, -1); at >= 0; at = next_link(view, at))
+		add_link(view, sum, at);
+	add_link(view, sum, haf->role_first[ROLE_RECOVERY]);
+	if (!sum->chain_wanted || sum->handing_over || !may_clone(view))
+		sum->link_to_make = -1;
+}
+
 static void
 summarize(const View *view, Summary *sum)
 {
@@ -467,6 +610,7 @@ summarize(const View *view, Summary *sum)
 	find_index_owner(view, sum);
 	find_setup_owner(view, sum);
 	find_next_setup(view, sum);
+	find_chain(view, sum);
 	if (sum->clearing)
 		count_successors(view, sum);
 }
@@ -508,11 +652,12 @@ static void
 find_ending(const View *view, Owners *owners)
 {
 	static const Role order[] =
-	{ROLE_INDEX, ROLE_SETUP, ROLE_LIVE_SYNC, ROLE_API, ROLE_SYNC, ROLE_INSTANCE};
+	{ROLE_HANDOFF, ROLE_INDEX, ROLE_SETUP, ROLE_LIVE_SYNC, ROLE_API, ROLE_SYNC, ROLE_INSTANCE};
 
 	for (size_t r = 0; r < sizeof(order) / sizeof(order[0]) && owners->ending < 0; r++)
 		for (int i = 0; i < view->n_steps && owners->ending < 0; i++)
-			if (view->steps[i].role == order[r] && step_active(&view->steps[i]))
+			if (view->steps[i].role == order[r] && step_active(&view->steps[i]) &&
+				!step_is_chained(view, &view->steps[i]))
 				owners->ending = i;
 }
 
@@ -551,6 +696,8 @@ stack_checked(const View *view, const Summary *sum)
 static bool
 stack_indexed(const View *view, const Summary *sum)
 {
+	if (view->stack.bundled && !decide_hived_here(view))
+		return false;			/* HAF has to take over first */
 	return view->stack.running && sum->all_indexed && sum->active[ROLE_INDEX] == 0;
 }
 
@@ -742,10 +889,15 @@ turn(const View *view, const Summary *sum, const Step *step)
 	const App  *app = &view->apps[step->app];
 	StackPhase	phase = view->stack.phase;
 
-	if (app->counts_done[step->role] || !predecessor_through(view, step))
+	if (app->counts_done[step->role] || step_is_chained(view, step) ||
+		!predecessor_through(view, step))
 		return false;
 	switch (step->role)
 	{
+		case ROLE_HANDOFF:
+			return sum->chain_wanted && sum->chain_ready;
+		case ROLE_RECOVERY:
+			return false;
 		case ROLE_INDEX:
 			return phase == STACK_INDEX_BUILD && app->phase == APP_INDEX_BUILD &&
 				sum->index_owner == step->app && sole_active(view, sum, step);
@@ -796,8 +948,13 @@ ahead_of_turn(const View *view, const Summary *sum, const Step *step)
 
 	if (app->counts_done[step->role])
 		return false;
+	if (step_is_chained(view, step))
+		return at == sum->link_to_make;
 	switch (step->role)
 	{
+		case ROLE_RECOVERY:
+		case ROLE_HANDOFF:
+			return false;
 		case ROLE_INDEX:
 			return at == sum->next_index;
 		case ROLE_INSTANCE:
@@ -925,6 +1082,12 @@ ran_unseen(const View *view, const Summary *sum, const Step *step)
 static bool
 outdated(const View *view, const Summary *sum, const Step *step)
 {
+	/* what the program was given stays as long as it runs */
+	if (step_is_chained(view, step) && (sum->handing_over || !may_clone(view)))
+		return false;
+	/* made for a chain of which a link is another now */
+	if (step->role == ROLE_HANDOFF && step->created_seq < sum->chain_seq)
+		return changeable(view, sum, step);
 	return changeable(view, sum, step) &&
 		(step_unwanted(view, step) || step->done ||
 		 step->spec_version != wanted_version(view, &view->apps[step->app]));
@@ -937,8 +1100,11 @@ stop_turn(const View *view, const Summary *sum, const Step *step)
 {
 	switch (step->role)
 	{
+		case ROLE_HANDOFF:
+			return true;
 		case ROLE_INDEX:
 		case ROLE_SETUP:
+		case ROLE_RECOVERY:
 			return false;		/* they finish; or must_kill() */
 		case ROLE_LIVE_SYNC:
 		case ROLE_API:
@@ -957,8 +1123,10 @@ stop_turn(const View *view, const Summary *sum, const Step *step)
 static bool
 must_stop(const View *view, const Summary *sum, const Step *step)
 {
-	if (!callable(view, sum, step))
+	if (!callable(view, sum, step) || step_is_chained(view, step))
 		return false;
+	if (step->role == ROLE_HANDOFF)
+		return view->stack.paused || !view->stack.running;	/* at its end it ends by itself */
 	if (sum->acting && step_unwanted(view, step))
 		return true;
 	return !view->stack.running && view->stack.phase != STACK_IDLE &&
@@ -968,7 +1136,7 @@ must_stop(const View *view, const Summary *sum, const Step *step)
 static bool
 must_kill(const View *view, const Summary *sum, const Step *step)
 {
-	return callable(view, sum, step) && !view->stack.running &&
+	return callable(view, sum, step) && !step_is_chained(view, step) && !view->stack.running &&
 		view->stack.phase != STACK_IDLE && view->stack.force_stop &&
 		(step->role == ROLE_INDEX || step->role == ROLE_SETUP);
 }
@@ -1044,11 +1212,16 @@ may_remove(const View *view, const Summary *sum, const Step *step)
 
 	if (!changeable(view, sum, step) || !step->log_stored)
 		return false;
+	if (step_is_chained(view, step) && sum->handing_over &&
+		!(step->done && view->stack.place > PLACE_HIVED))
+		return false;			/* the program may have to look at it yet */
 	if (step_unwanted(view, step))
 		return true;
 	if (step->done)
 		return role_is_job(step->role) && view->stack.running &&
 			successor_created(view, sum, step);
+	if (step_is_chained(view, step))
+		return sum->chain_wanted && may_clone(view) && !link_ready(view, step);
 	return sum->starting && !app->aside && has_work(step) && app_checked(view, app) &&
 		view->now >= step->retry_at && turn(view, sum, step);
 }
@@ -1272,6 +1445,28 @@ count_failure(const View *view, Step *step)
 	step->retry_at = view->now + backoff(&view->policy, step->failures);
 }
 
+/*
+ * A link of the chain has ended.  The hand-off program has tried it as often as
+ * it may before anybody sees an exit code other than 0; and that HAF ends while
+ * indexes are built is its doing.
+ */
+static void
+note_link_exit(const View *view, Step *step)
+{
+	if (step->role == ROLE_INDEX && step->exit_code == 0 && !step->kill_seen)
+	{
+		step->done = true;
+		step->failed = false;
+		step->failures = 0;
+	}
+	else if (step->role == ROLE_INDEX ||
+			 (step->role == ROLE_INSTANCE && view->stack.place == PLACE_RECOVERY))
+	{
+		step->failed = true;
+		step->failures = view->policy.max_attempts;
+	}
+}
+
 static void
 note_exit(const View *view, Step *step)
 {
@@ -1290,6 +1485,13 @@ note_exit(const View *view, Step *step)
 	step->finished_at = view->now;
 	step->retry_at = view->now;
 	step->log_stored = false;
+	if (step_is_chained(view, step))
+	{
+		note_link_exit(view, step);
+		return;
+	}
+	if (step->role == ROLE_HANDOFF && step->exit_code == 0)
+		return;					/* its chain is over */
 	if (completes && step->exit_code == 0 && !killed)
 	{
 		step->done = true;
@@ -1334,6 +1536,7 @@ intend_create(View *view, Step *step)
 	step->exit_code = 0;
 	step->started_at = step->finished_at = 0;
 	step->seen = SEEN_UNKNOWN;
+	step->seen_started = 0;
 	step->kill_seen = step->watched = step->refused = step->has_health = step->healthy = false;
 	step->ever_started = ANSWER_UNKNOWN;
 }
@@ -1354,7 +1557,7 @@ note_running(const View *view, Step *step)
 	step->has_exit = false;
 	step->log_stored = false;
 	if (step->started_at == 0)
-		step->started_at = view->now;
+		step->started_at = step->seen_started != 0 ? step->seen_started : view->now;
 }
 
 static void

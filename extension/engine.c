@@ -592,6 +592,26 @@ parse_inspected_state(const cJSON *state, EngineContainer *to)
 }
 
 static bool
+parse_restarts(const cJSON *object, EngineContainer *to)
+{
+	const cJSON *host = NULL;
+	const cJSON *policy = NULL;
+	const char *name = "";
+	int64_t		retries = 0;
+	int64_t		restarts = 0;
+
+	if (!read_object(object, "HostConfig", &host) || !read_object(host, "RestartPolicy", &policy) ||
+		!read_text(policy, "Name", &name) || strlen(name) >= sizeof(to->restart_policy) ||
+		!read_number(policy, "MaximumRetryCount", 1, INT_MAX, &retries) ||
+		!read_number(object, "RestartCount", 1, INT_MAX, &restarts))
+		return false;
+	copy_words(to->restart_policy, sizeof(to->restart_policy), name, strlen(name));
+	to->restart_retries = (int) retries;
+	to->restarts = (int) restarts;
+	return true;
+}
+
+static bool
 parse_inspected(const cJSON *object, EngineContainer *to)
 {
 	const char *id = NULL;
@@ -606,7 +626,8 @@ parse_inspected(const cJSON *object, EngineContainer *to)
 		!read_object(object, "State", &state) || state == NULL ||
 		!parse_inspected_state(state, to) ||
 		!read_object(object, "Config", &config) || config == NULL ||
-		!read_flag(config, "Tty", &to->tty) || !read_object(config, "Labels", &labels))
+		!read_flag(config, "Tty", &to->tty) || !read_object(config, "Labels", &labels) ||
+		!parse_restarts(object, to))
 		return false;
 	parse_labels(labels, &to->labels);
 	return true;
@@ -837,6 +858,45 @@ take_log(EngineReply *reply, const Call *call, HttpAnswer *answer)
 	reply_text(reply, log, length);
 }
 
+static bool
+take_described(EngineReply *reply, const Call *call, const HttpAnswer *answer, const cJSON *json)
+{
+	if (!take_inspected(reply, call, json))
+		return false;
+	if (reply->outcome == ENGINE_OK)
+		reply_text(reply, answer->body, answer->length);
+	return true;
+}
+
+/* The names of a container's processes: the last column of ps -eo pid,comm. */
+static bool
+take_top(EngineReply *reply, const cJSON *json)
+{
+	const cJSON *processes = cJSON_GetObjectItemCaseSensitive(json, "Processes");
+	const cJSON *process;
+	char	   *names = calloc(1, 1);
+	size_t		length = 0;
+
+	cJSON_ArrayForEach(process, processes)
+	{
+		const cJSON *name = cJSON_GetArrayItem(process, cJSON_GetArraySize(process) - 1);
+		char	   *more;
+
+		if (names == NULL || !cJSON_IsString(name) ||
+			(more = realloc(names, length + strlen(name->valuestring) + 2)) == NULL)
+		{
+			free(names);
+			return false;
+		}
+		names = more;
+		length += (size_t) sprintf(names + length, "%s\n", name->valuestring);
+	}
+	if (names != NULL && cJSON_IsArray(processes))
+		reply_text(reply, names, length);
+	free(names);
+	return cJSON_IsArray(processes);
+}
+
 static void
 take_pull_line(Call *call, const char *line, size_t length)
 {
@@ -906,6 +966,7 @@ parse_event(const cJSON *json, EngineReply *reply)
 	const cJSON *actor = NULL;
 	const cJSON *attributes = NULL;
 	int64_t		exit_code = 0;
+	int64_t		signal = 0;
 
 	if (!cJSON_IsObject(json) || !read_text(json, "Action", &action) || action == NULL ||
 		!read_object(json, "Actor", &actor) || !read_text(actor, "ID", &id) ||
@@ -919,6 +980,8 @@ parse_event(const cJSON *json, EngineReply *reply)
 	if (reply->action == ENGINE_ACTION_DIE &&
 		label_number(attributes, "exitCode", INT_MAX, &exit_code))
 		container->exit_code = (int) exit_code;
+	if (reply->action == ENGINE_ACTION_KILL && label_number(attributes, "signal", 64, &signal))
+		reply->signal = (int) signal;
 	return true;
 }
 
@@ -1232,7 +1295,7 @@ logs_go_on(Engine *engine, Call *call, const HttpAnswer *answer)
 
 /* The body of a good answer.  False: malformed. */
 static bool
-take_body(Call *call, const cJSON *json)
+take_body(Call *call, const HttpAnswer *answer, const cJSON *json)
 {
 	switch (call->call)
 	{
@@ -1242,6 +1305,10 @@ take_body(Call *call, const cJSON *json)
 			return take_created(call->reply, json);
 		case ENGINE_INSPECT:
 			return take_inspected(call->reply, call, json);
+		case ENGINE_DESCRIBE:
+			return take_described(call->reply, call, answer, json);
+		case ENGINE_TOP:
+			return take_top(call->reply, json);
 		case ENGINE_IMAGE:
 			return take_image(json);
 		case ENGINE_NETWORK:
@@ -1283,7 +1350,7 @@ take_good_answer(Engine *engine, Call *call, HttpAnswer *answer)
 	json = parse_json(answer->body, answer->length);
 	if (call->call == ENGINE_CONNECT)
 		goes_on = connect_goes_on(engine, call, json);
-	else if (!take_body(call, json))
+	else if (!take_body(call, answer, json))
 		reply_lost(call->reply, "the Engine's answer is malformed");
 	cJSON_Delete(json);
 	return goes_on;
@@ -1573,21 +1640,18 @@ engine_connect(Engine *engine, uint64_t tag)
 	return call_begin(engine, call_make(ENGINE_CONNECT, tag, ""), request, strdup("/version"));
 }
 
-bool
-engine_events(Engine *engine, uint64_t tag, int64_t since)
+/* The stream of the events that pass one more filter; key NULL: none. */
+static bool
+stream_events(Engine *engine, uint64_t tag, const char *key, const char *value, int64_t since)
 {
 	HttpRequest request = {.stream = true};
 	char		from[64] = "";
-	char	   *label;
 	char	   *filters;
 	char	   *path = NULL;
 
-	if (!stack_label(engine, &label))
-		return false;
 	filters = quoted_filters((const char *const[][2]) {
-		{"type", "container"}, {label != NULL ? "label" : NULL, label}, {NULL, NULL}
+		{"type", "container"}, {key, value}, {NULL, NULL}
 	});
-	free(label);
 	if (since > 0)
 		snprintf(from, sizeof(from), "&since=%" PRId64 ".%06" PRId64,
 				 since / 1000000, since % 1000000);
@@ -1595,6 +1659,25 @@ engine_events(Engine *engine, uint64_t tag, int64_t since)
 		path = versioned(engine->api_version, "/events?filters=%s%s", filters, from);
 	free(filters);
 	return call_begin(engine, call_make(ENGINE_EVENTS, tag, ""), request, path);
+}
+
+bool
+engine_events(Engine *engine, uint64_t tag, int64_t since)
+{
+	char	   *label;
+	bool		good;
+
+	if (!stack_label(engine, &label))
+		return false;
+	good = stream_events(engine, tag, label != NULL ? "label" : NULL, label, since);
+	free(label);
+	return good;
+}
+
+bool
+engine_watch(Engine *engine, uint64_t tag, const char *id, int64_t since)
+{
+	return stream_events(engine, tag, "container", id, since);
 }
 
 bool
@@ -1675,6 +1758,45 @@ engine_inspect(Engine *engine, uint64_t tag, const char *id_or_name)
 	HttpRequest request = {.timeout_ms = engine->timeout_ms};
 
 	return container_call(engine, call_make(ENGINE_INSPECT, tag, id_or_name), request, "/json");
+}
+
+bool
+engine_describe(Engine *engine, uint64_t tag, const char *id_or_name)
+{
+	HttpRequest request = {.timeout_ms = engine->timeout_ms};
+
+	return container_call(engine, call_make(ENGINE_DESCRIBE, tag, id_or_name), request, "/json");
+}
+
+bool
+engine_update(Engine *engine, uint64_t tag, const char *id_or_name,
+			  const char *restart_policy, int retries)
+{
+	char		body[128];
+	HttpRequest request = {.method = "POST", .body = body, .timeout_ms = engine->timeout_ms};
+	Call	   *call = call_make(ENGINE_UPDATE, tag, id_or_name);
+
+	if (call != NULL && restart_policy[strspn(restart_policy, "abcdefghijklmnopqrstuvwxyz-")] != '\0')
+		return reply_locally(engine, call, ENGINE_REFUSED, "this is no restart policy");
+	snprintf(body, sizeof(body), "{\"RestartPolicy\":{\"Name\":\"%.31s\",\"MaximumRetryCount\":%d}}",
+			 restart_policy, retries);
+	return container_call(engine, call, request, "/update");
+}
+
+bool
+engine_top(Engine *engine, uint64_t tag, const char *id)
+{
+	HttpRequest request = {.timeout_ms = engine->timeout_ms};
+
+	return container_call(engine, call_make(ENGINE_TOP, tag, id), request, "/top?ps_args=-eo%20pid,comm");
+}
+
+bool
+engine_wait(Engine *engine, uint64_t tag, const char *id)
+{
+	HttpRequest request = {.method = "POST"};
+
+	return container_call(engine, call_make(ENGINE_WAIT, tag, id), request, "/wait");
 }
 
 bool

@@ -135,7 +135,7 @@ static void
 add_role(const Query *q, int app, Role role)
 {
 	static const char *const nouns[ROLES] =
-	{"index build", "instance", "setup", "sync", "live-sync detector", "API"};
+	{"index build", "instance", "setup", "sync", "live-sync detector", "API", "recovery container", "hand-off program"};
 
 	if (q->app == app)
 		add(q->words, "its %s", nouns[role]);
@@ -404,7 +404,7 @@ say_stack_preflight(const Query *q)
 
 /* Whoever's turn it is to build indexes, and how that stands. */
 static void
-say_index_owner(const Query *q)
+say_next_build(const Query *q)
 {
 	int			owner = q->owners->index;
 	const Step *step = owner >= 0 ? first_open(q->view, owner, ROLE_INDEX) : NULL;
@@ -415,6 +415,44 @@ say_index_owner(const Query *q)
 		say_preflight(q, owner);
 	else
 		add(q->words, "the last index build has to end");
+}
+
+/*
+ * bundled: what keeps the data directory from going on to the next container;
+ * false: nothing does, or what does is said of the index build itself.
+ */
+static bool
+say_chain(const Query *q)
+{
+	const Stack *stack = &q->view->stack;
+	int			owner = q->owners->index;
+	const Step *build = owner >= 0 ? first_open(q->view, owner, ROLE_INDEX) : NULL;
+	const Step *handoff = &q->view->steps[q->view->apps[HAF_APP].role_first[ROLE_HANDOFF]];
+
+	if (stack->place == PLACE_UNKNOWN)
+		add_note(q->words, is_given(stack->place_note) ? stack->place_note :
+				 "the container that the server runs in is being looked up");
+	else if (build && build->failed)
+		return false;
+	else if (build && decide_hived_here(q->view) && !stack->restart_haf)
+		add(q->words, "hived runs in the container that the server is in: "
+			"SELECT hafstack.start(restart_haf => true) stops it, builds the indexes, and starts it again");
+	else if (build && build->state == STEP_RUNNING)
+		return false;
+	else if (handoff->failures > 0 || step_active(handoff))
+		say_step(q, handoff);
+	else
+		add(q->words, "the containers of the chain are being made");
+	return true;
+}
+
+/* What keeps the stack in its index builds. */
+static void
+say_index_owner(const Query *q)
+{
+	if (q->view->stack.bundled && say_chain(q))
+		return;
+	say_next_build(q);
 }
 
 /* ---- Apps, phase by phase ----------------------------------------------- */

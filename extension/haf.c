@@ -586,6 +586,10 @@ instance_step(const Catalog *catalog)
 {
 	const App  *haf = &catalog->view.apps[HAF_APP];
 
+	/* in the operator's own container, or none */
+	if (catalog->view.stack.bundled && catalog->view.stack.place != PLACE_INSTANCE)
+		return NULL;
+
 	return haf->count[ROLE_INSTANCE] > 0 ?
 		&catalog->view.steps[haf->role_first[ROLE_INSTANCE]] : NULL;
 }
@@ -634,7 +638,7 @@ haf_judge(HafView *haf, Catalog *catalog, TimestampTz now)
 				 haf->trouble[0] ? ": " : "", haf->trouble);
 	else if (!state_ok)
 		note_state(haf, instance);
-	else if (instance != NULL && haf->connected_at != 0 && haf->connected_at < instance->started_at)
+	else if (instance != NULL && haf->connected_at != 0 && haf->connected_at < Max(instance->started_at, instance->seen_started))
 		snprintf(haf->note, WORDS_MAX, "hived has not connected since its container was started");
 	else if (!haf_ready(haf))
 		snprintf(haf->note, WORDS_MAX, "HAF has %d indexes or constraints to build (%s)%s%s",

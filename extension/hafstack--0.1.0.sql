@@ -38,6 +38,7 @@ CREATE TABLE hafstack.stack (
 	running			boolean NOT NULL DEFAULT false,
 	paused			boolean NOT NULL DEFAULT false,
 	force_stop		boolean NOT NULL DEFAULT false,
+	restart_haf		boolean NOT NULL DEFAULT false,	-- bundled: hived may be stopped for index builds
 	-- whose database this is; written by configure() and start()
 	system_identifier	bigint NOT NULL,
 	database		oid NOT NULL,
@@ -92,7 +93,7 @@ CREATE INDEX app_depends_on ON hafstack.app USING gin (depends_on) WITH (fastupd
 
 CREATE TABLE hafstack.container (
 	app				text REFERENCES hafstack.app,	-- null: HAF itself
-	role			text NOT NULL CHECK (role IN ('index', 'instance', 'setup', 'sync', 'live_sync', 'api')),
+	role			text NOT NULL CHECK (role IN ('index', 'instance', 'setup', 'sync', 'live_sync', 'api', 'recovery', 'handoff')),
 	ordinal			int NOT NULL CHECK (ordinal > 0),
 	run				bigint NOT NULL,
 	attempt			int NOT NULL DEFAULT 0,		-- containers made so far
@@ -202,6 +203,7 @@ BEGIN
 		stack.phase := 'idle';
 		stack.running := false;
 		stack.paused := false;
+		stack.restart_haf := false;
 		stack.failed := false;
 		stack.haf_failed := false;
 		stack.system_identifier := (SELECT c.system_identifier FROM pg_control_system() AS c);
@@ -422,13 +424,16 @@ CREATE FUNCTION hafstack.hived_seen(OUT connected boolean, OUT pruning int)
 VOLATILE SET lock_timeout = '1s'
 AS 'MODULE_PATHNAME', 'hafstack_hived_seen' LANGUAGE C;
 
-CREATE FUNCTION hafstack.check_index_possible(app text) RETURNS void
+-- bundled: a late index role may wait for start(restart_haf => true); must_run: it is to run now
+CREATE FUNCTION hafstack.check_index_possible(app text, must_run boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	why text;
 BEGIN
-	IF (hafstack.hived_seen()).connected THEN
+	IF (hafstack.current_stack()).topology = 'bundled' AND NOT must_run THEN
+		RETURN;
+	ELSIF (hafstack.hived_seen()).connected THEN
 		why := 'hived has connected to this database';
 	ELSIF (hafstack.current_stack()).phase IN ('haf_sync', 'app_setup', 'app_sync', 'live') THEN
 		why := 'the stack is past its index builds';
@@ -508,11 +513,6 @@ BEGIN
 	IF new.topology NOT IN ('external', 'bundled') THEN
 		RAISE EXCEPTION 'topology "%" does not exist', new.topology
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'It is external or bundled.';
-	END IF;
-	IF new.topology = 'bundled' THEN
-		RAISE EXCEPTION 'the bundled topology is not supported by this release of hafstack'
-			USING ERRCODE = 'feature_not_supported',
-				HINT = 'Use topology => ''external'': PostgreSQL runs outside of the containers that hafstack replaces.';
 	END IF;
 	IF new.haf_live_when NOT IN ('live', 'instance_ready') THEN
 		RAISE EXCEPTION 'haf_live_when cannot be "%"', new.haf_live_when
@@ -888,6 +888,11 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				HINT = 'Call hafstack.start() without it.';
 	END IF;
+	IF restart_haf AND stack.running AND stack.phase NOT IN ('idle', 'preflight', 'index_build') THEN
+		RAISE EXCEPTION 'hived cannot be stopped for index builds while apps use it'
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				HINT = 'Call hafstack.stop(), wait until the stack is idle, then start again.';
+	END IF;
 	IF NOT take_over AND (stack.system_identifier <> (SELECT c.system_identifier FROM pg_control_system() AS c)
 		OR stack.database <> (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
 	THEN
@@ -908,7 +913,7 @@ BEGIN
 		AND a.phase IN ('registered', 'index_build')
 	ORDER BY a.place LIMIT 1;
 	IF FOUND AND NOT restart_haf AND (hafstack.hived_seen()).connected THEN
-		PERFORM hafstack.check_index_possible(pending);
+		PERFORM hafstack.check_index_possible(pending, true);
 	END IF;
 END
 $$;
@@ -929,10 +934,11 @@ BEGIN
 		SELECT d.oid INTO stack.database FROM pg_database AS d WHERE d.datname = current_database();
 	END IF;
 
-	INSERT INTO hafstack.stack AS s (running, name, topology, helper_image, system_identifier, database)
-	VALUES (true, stack.name, stack.topology, stack.helper_image, stack.system_identifier, stack.database)
+	INSERT INTO hafstack.stack AS s (running, restart_haf, name, topology, helper_image, system_identifier, database)
+	VALUES (true, start.restart_haf, stack.name, stack.topology, stack.helper_image, stack.system_identifier,
+		stack.database)
 	ON CONFLICT (singleton) DO UPDATE
-	SET generation = s.generation + 1, running = true, force_stop = false,
+	SET generation = s.generation + 1, running = true, force_stop = false, restart_haf = excluded.restart_haf,
 		system_identifier = excluded.system_identifier, database = excluded.database,
 		engine = CASE WHEN take_over THEN NULL ELSE s.engine END;
 	IF stack.paused THEN
@@ -1051,7 +1057,7 @@ AS $$
 				'role', c.role, 'ordinal', c.ordinal, 'name', c.name, 'id', c.id, 'image', c.image,
 				'state', c.state, 'health', c.health, 'attempt', c.attempt, 'exit_code', c.exit_code,
 				'started_at', c.started_at, 'error', c.error)
-				ORDER BY array_position('{index,setup,instance,sync,live_sync,api}', c.role), c.ordinal) AS list
+				ORDER BY array_position('{index,setup,instance,sync,live_sync,api,recovery,handoff}', c.role), c.ordinal) AS list
 		FROM hafstack.container_now AS c
 		GROUP BY 1
 	), apps AS (
@@ -1089,7 +1095,7 @@ CREATE FUNCTION hafstack.logs(app text, role text, ordinal int DEFAULT 1) RETURN
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	roles text[] := CASE WHEN logs.app IS NULL THEN '{instance,live_sync}'
+	roles text[] := CASE WHEN logs.app IS NULL THEN '{instance,live_sync,recovery,handoff}'
 		ELSE '{index,setup,sync,live_sync,api}' END::text[];
 	log text;
 BEGIN
@@ -1251,7 +1257,7 @@ COMMENT ON FUNCTION hafstack.refuse_name(text, text, text) IS 'internal: the err
 COMMENT ON FUNCTION hafstack.check_names(hafstack.stack, hafstack.app) IS 'internal: an error for a container name used twice';
 COMMENT ON FUNCTION hafstack.plan_app(hafstack.stack, hafstack.app) IS 'internal: checks an app''s specs, fills in counts and names';
 COMMENT ON FUNCTION hafstack.hived_seen() IS 'internal: has hived been here, and does it prune?';
-COMMENT ON FUNCTION hafstack.check_index_possible(text) IS 'internal: an error once it is too late for index roles';
+COMMENT ON FUNCTION hafstack.check_index_possible(text, boolean) IS 'internal: an error once it is too late for index roles';
 COMMENT ON FUNCTION hafstack.check_app(hafstack.app, hafstack.app) IS 'internal: all checks of a registered app';
 COMMENT ON FUNCTION hafstack.masked_url(text) IS 'internal: a connection string without its password';
 COMMENT ON FUNCTION hafstack.settings_json(hafstack.stack) IS 'internal: what configure() returns';

@@ -14,7 +14,9 @@
  */
 #include "postgres.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 
 #include "access/heapam.h"
 #include "access/htup_details.h"
@@ -51,6 +53,9 @@ PG_MODULE_MAGIC;
 #define LAUNCHER_NAP_MS		60000	/* a look even when nobody called */
 #define WORKER_RESTART_MS	1000
 #define END_WORKER_MS		5000
+#define LOCK_FILE			"hafstack.lock"
+#define LOCK_WAIT_MS		5000	/* a server that ends removes its pid file a moment before its lock goes */
+#define LOCK_NAP_MS			50
 
 #if PG_VERSION_NUM < 160000
 #define owns_database(db)	pg_database_ownercheck((db), GetUserId())
@@ -61,6 +66,7 @@ PG_MODULE_MAGIC;
 char	   *hafstack_database = "haf_block_log";
 char	   *hafstack_docker_host;
 char	   *hafstack_docker_cert_path;
+char	   *hafstack_container;
 int			hafstack_docker_timeout;
 int			hafstack_max_docker_requests;
 int			hafstack_poll_interval;
@@ -115,6 +121,8 @@ define_settings(void)
 				  &hafstack_docker_host, "unix:///var/run/docker.sock", PGC_SIGHUP);
 	define_string("hafstack.docker_cert_path", "Folder with ca.pem, cert.pem and key.pem; TLS is then required.",
 				  &hafstack_docker_cert_path, "", PGC_SIGHUP);
+	define_string("hafstack.container", "Container that this server runs in; empty: found out.",
+				  &hafstack_container, "", PGC_SIGHUP);
 	define_int("hafstack.docker_timeout", "Time limit of one Engine call; start, stop and pull have their own.",
 			   &hafstack_docker_timeout, 30000, 100, 3600000, GUC_UNIT_MS);
 	define_int("hafstack.max_docker_requests", "Engine calls at once.",
@@ -574,12 +582,53 @@ register_launcher(void)
 	RegisterBackgroundWorker(&worker);
 }
 
+/*
+ * One server at a time over this data directory.  postmaster.pid does not see to
+ * that where servers are in containers: each has process ids and shared memory
+ * of its own.  The kernel's lock on a file does, whoever starts the second one.
+ *
+ * The descriptor is never closed, and every child has it: a backend that outlives
+ * its postmaster has the data open, so the lock rightly stays.  A program that a
+ * backend runs does not inherit it.
+ */
+static void
+lock_data_directory(void)
+{
+	char		path[MAXPGPATH];
+	int			waited = 0;
+	int			fd;
+
+	snprintf(path, sizeof(path), "%s/%s", DataDir, LOCK_FILE);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		ereport(FATAL,
+				(errcode_for_file_access(),
+				 errmsg("hafstack could not open lock file \"%s\": %m", path)));
+	while (flock(fd, LOCK_EX | LOCK_NB) != 0)
+	{
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			ereport(FATAL,
+					(errcode_for_file_access(),
+					 errmsg("hafstack could not lock file \"%s\": %m", path)));
+		if (waited >= LOCK_WAIT_MS)
+			ereport(FATAL,
+					(errcode(ERRCODE_LOCK_FILE_EXISTS),
+					 errmsg("data directory \"%s\" is in use by another server", DataDir),
+					 errdetail("The server that has it open holds the lock on file \"%s\".", path),
+					 errhint("It may be in another container: only one container with this data directory may run.")));
+		pg_usleep(LOCK_NAP_MS * 1000L);
+		waited += LOCK_NAP_MS;
+	}
+}
+
 void
 _PG_init(void)
 {
 	define_settings();
 	if (process_shared_preload_libraries_in_progress)
 	{
+		if (IsPostmasterEnvironment && !IsUnderPostmaster)
+			lock_data_directory();
 		define_string("hafstack.database", "The one database with a worker.",
 					  &hafstack_database, "haf_block_log", PGC_POSTMASTER);
 #if PG_VERSION_NUM >= 150000

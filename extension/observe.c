@@ -54,6 +54,7 @@ observe_lost(Worker *worker, const char *why)
 		engine_close(worker->engine);
 	worker->engine = NULL;
 	worker->link = LINK_DOWN;
+	worker->self_tag = worker->watch_tag = 0;
 	worker->connect_failures++;
 	worker->next_connect = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait);
 	strlcpy(worker->engine_note, server_text(why), sizeof(worker->engine_note));
@@ -393,6 +394,8 @@ take_in_look(Worker *worker, const Call *call, int at, const EngineReply *reply)
 	/* not when something has happened since the question was put */
 	step->seen = info->touched > call->clock ? SEEN_UNKNOWN : seen_of(container);
 	step->seen_exit = container->exit_code;
+	step->seen_started = container->started_at == 0 ? 0 : container->started_at -
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 	info->tty = container->tty;
 	info->oom = container->oom_killed;
 	if (step->refused && info->error == NULL && container->error[0] != '\0')
@@ -435,6 +438,10 @@ take_in(Worker *worker, const EngineReply *reply)
 		on_events(worker, reply);
 	else if (reply->tag == worker->list_tag)
 		on_list(worker, reply);
+	else if (reply->tag == worker->self_tag)
+		bundled_on_self(worker, reply);
+	else if (reply->tag == worker->watch_tag)
+		bundled_on_watch(worker, reply);
 	else
 		on_reply(worker, reply);
 }

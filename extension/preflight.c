@@ -93,8 +93,10 @@ gather_role(Worker *worker, Preflight *batch, Checked *checked, int app, Role ro
 			checked->error = pstrdup(error.message);
 			continue;
 		}
-		checked->items = list_append_unique_int(checked->items, add_item(batch, false, container.image));
-		if (container.network && !network_is_given(container.network))
+		/* what is cloned has the image and the networks of the container that runs */
+		if (container.image[0] != '\0')
+			checked->items = list_append_unique_int(checked->items, add_item(batch, false, container.image));
+		if (container.network && !spec_is_cloned(&context, role_names[role]) && !network_is_given(container.network))
 			checked->items = list_append_unique_int(checked->items, add_item(batch, true, container.network));
 		spec_free(&container);
 	}

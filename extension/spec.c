@@ -977,7 +977,7 @@ static bool
 check_role(Build *build)
 {
 	static const char *const apps[] = {"index", "setup", "sync", "live_sync", "api", NULL};
-	static const char *const hafs[] = {"instance", "live_sync", NULL};
+	static const char *const hafs[] = {"instance", "live_sync", "recovery", "handoff", NULL};
 
 	for (const char *const *role = is_haf(build) ? hafs : apps; *role != NULL; role++)
 		if (strcmp(build->role, *role) == 0)
@@ -1057,8 +1057,9 @@ bundled_index_convention(Build *build, cJSON *object)
 		"--execute-maintenance-script=" SCRIPTS "setup_haf_indexes.sh"
 	};
 
-	return need(build, build->context->haf_image, "configure(haf_image => ...)") &&
-		put_text(build, object, "Image", build->context->haf_image) &&
+	const char *image = build->context->haf_image;
+
+	return (image == NULL || put_text(build, object, "Image", image)) &&
 		put_texts(build, object, "Cmd", command, 1) &&
 		put_app_root(build, object);
 }
@@ -1092,12 +1093,29 @@ convention(Build *build, cJSON *object)
 	return script_convention(build, object, script);
 }
 
+bool
+spec_is_cloned(const SpecContext *context, const char *role)
+{
+	static const char *const of_haf[] = {"instance", "recovery", "handoff"};
+
+	if (!context->bundled)
+		return false;
+	if (context->app != NULL)
+		return strcmp(role, "index") == 0;
+	for (size_t i = 0; i < sizeof(of_haf) / sizeof(of_haf[0]); i++)
+		if (strcmp(role, of_haf[i]) == 0)
+			return true;
+	return false;
+}
+
 /* The image of a spec that names none. */
 static const char *
 default_image(const Build *build)
 {
 	const SpecContext *context = build->context;
 
+	if (spec_is_cloned(context, build->role))
+		return strcmp(build->role, "handoff") == 0 ? NULL : context->haf_image;
 	if (!is_haf(build) || context->image != NULL)
 		return context->image;
 	return strcmp(build->role, "instance") == 0 ? context->haf_image : context->helper_image;
@@ -1289,7 +1307,7 @@ put_network(Build *build, cJSON *body)
 	const char *network = build->context->network;
 	cJSON	   *host;
 
-	if (network == NULL || network[0] == '\0')
+	if (network == NULL || network[0] == '\0' || build->context->base != NULL)
 		return true;
 	host = get_or_put_object(build, body, "HostConfig");
 	return host != NULL && put_text(build, host, "NetworkMode", network);
@@ -1428,10 +1446,98 @@ put_labels(Build *build, cJSON *body, const SpecLabels *ours, int ordinal)
 static bool
 put_restart_policy(Build *build, cJSON *body)
 {
+	const SpecContext *context = build->context;
 	cJSON	   *host = get_or_put_object(build, body, "HostConfig");
+	cJSON	   *policy;
 
-	return host != NULL && put(build, host, "RestartPolicy", cJSON_CreateObject()) &&
-		put_text(build, get(host, "RestartPolicy"), "Name", "no");
+	if (host == NULL || !put(build, host, "RestartPolicy", cJSON_CreateObject()))
+		return false;
+	policy = get(host, "RestartPolicy");
+	return put_text(build, policy, "Name", context->restart_policy != NULL ? context->restart_policy : "no") &&
+		(context->restart_retries == 0 ||
+		 put(build, policy, "MaximumRetryCount", cJSON_CreateNumber(context->restart_retries)));
+}
+
+/* ---- the chain of the bundled topology ---- */
+
+/* "source:target[:options]", target only. */
+static bool
+bind_is_at(const char *bind, const char *target)
+{
+	const char *at = strchr(bind, ':');
+	size_t		length = strlen(target);
+
+	return at != NULL && strncmp(at + 1, target, length) == 0 &&
+		(at[1 + length] == '\0' || at[1 + length] == ':');
+}
+
+static bool
+is_mounted(const cJSON *host, const char *target)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, get(host, "Binds"))
+	{
+		if (bind_is_at(item->valuestring, target))
+			return true;
+	}
+	cJSON_ArrayForEach(item, get(host, "Mounts"))
+	{
+		const char *other = get_text(item, "Target");
+
+		if (other != NULL && strcmp(other, target) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_variable(const cJSON *env, const char *variable)
+{
+	size_t		length = strcspn(variable, "=");
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, env)
+	{
+		if (strncmp(item->valuestring, variable, length) == 0 &&
+			(item->valuestring[length] == '=' || item->valuestring[length] == '\0'))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Arrays replace, but a link of the chain without the mounts of the one before
+ * would be a server over another data directory, and without its environment a
+ * server that lets others in.  So what the spec says of these is added.
+ */
+static bool
+add_from_base(Build *build, cJSON *body, cJSON *mounts, cJSON *env)
+{
+	cJSON	   *host = get_or_put_object(build, body, "HostConfig");
+	cJSON	   *item;
+
+	if (host == NULL ||
+		(get(host, "Mounts") == NULL && !put(build, host, "Mounts", cJSON_CreateArray())) ||
+		(get(body, "Env") == NULL && !put(build, body, "Env", cJSON_CreateArray())))
+		return false;
+	while ((item = cJSON_DetachItemFromArray(mounts, 0)) != NULL)
+	{
+		const char *target = get_text(item, "Target");
+
+		if (target == NULL || is_mounted(host, target))
+			cJSON_Delete(item);
+		else
+			cJSON_AddItemToArray(get(host, "Mounts"), item);
+	}
+	while ((item = cJSON_DetachItemFromArray(env, 0)) != NULL)
+	{
+		if (!cJSON_IsString(item) || has_variable(get(body, "Env"), item->valuestring))
+			cJSON_Delete(item);
+		else
+			cJSON_AddItemToArray(get(body, "Env"), item);
+	}
+	return true;
 }
 
 static bool
@@ -1513,6 +1619,45 @@ has_own_mode(const cJSON *defaults, const cJSON *spec)
 		(names_mode(defaults) && get(get(spec, "NetworkingConfig"), "EndpointsConfig") == NULL);
 }
 
+/* The body to begin with: nothing, or what the container is cloned from. */
+static cJSON *
+first_body(Build *build)
+{
+	cJSON	   *body = build->context->base != NULL ? parse(build, build->context->base) : cJSON_CreateObject();
+
+	if (body == NULL && build->error->sqlstate[0] == '\0')
+		out_of_memory(build);
+	return body;
+}
+
+/* Lay the spec over the body: for a link of the chain over its base, else over the defaults. */
+static bool
+lay_spec(Build *build, cJSON *body, cJSON *defaults, cJSON *spec)
+{
+	cJSON	   *mounts;
+	cJSON	   *env;
+	bool		good;
+
+	if (build->context->base == NULL)
+		return put_network(build, body) && lay_over(build, body, defaults) && lay_over(build, body, spec);
+	mounts = cJSON_DetachItemFromObjectCaseSensitive(get(body, "HostConfig"), "Mounts");
+	env = cJSON_DetachItemFromObjectCaseSensitive(body, "Env");
+	good = lay_over(build, body, spec) && add_from_base(build, body, mounts, env);
+	cJSON_Delete(mounts);
+	cJSON_Delete(env);
+	return good;
+}
+
+/* While a link of the chain is only checked, its image may not be known yet. */
+static bool
+settle_image(Build *build, cJSON *body)
+{
+	if (get_text(body, "Image") == NULL && build->context->base == NULL &&
+		spec_is_cloned(build->context, build->role))
+		return put_text(build, body, "Image", "");
+	return check_image(build, get_text(body, "Image"));
+}
+
 /* Everything on the body once defaults and spec are on it. */
 static bool
 finish_body(Build *build, cJSON *body, bool own_mode, int ordinal, int count,
@@ -1524,7 +1669,7 @@ finish_body(Build *build, cJSON *body, bool own_mode, int ordinal, int count,
 
 	cJSON_DeleteItemFromObjectCaseSensitive(body, "name");
 	good = check_lifecycle(build, body) &&
-		check_image(build, get_text(body, "Image")) &&
+		settle_image(build, body) &&
 		take_stop_timeout(build, body, &out->stop_timeout) &&
 		settle_network(build, body, own_mode, &network) &&
 		join_network(build, body, network, aliases, ordinal, count) &&
@@ -1562,16 +1707,15 @@ build_container(Build *build, const cJSON *role, int ordinal, int count,
 	}
 	if (good)
 	{
-		body = cJSON_CreateObject();
-		good = body != NULL || out_of_memory(build);
+		body = first_body(build);
+		good = body != NULL;
 	}
 	if (good)
 	{
 		spec = entry_object(build, entry_at(role, ordinal));
 		good = spec != NULL;
 	}
-	good = good && put_network(build, body) && lay_over(build, body, defaults) &&
-		lay_over(build, body, spec) &&
+	good = good && lay_spec(build, body, defaults, spec) &&
 		finish_body(build, body, has_own_mode(defaults, spec), ordinal, count, labels, out);
 	cJSON_Delete(defaults);
 	cJSON_Delete(spec);

@@ -275,6 +275,8 @@ set_view(Worker *worker)
 	view->stack.copied = worker->catalog->moved || worker->foreign_engine;
 	view->stack.engine_up = worker->link == LINK_UP;
 	view->stack.engine_note = worker->engine_note;
+	view->stack.place = bundled_place(worker);
+	view->stack.place_note = worker->self_note;
 	haf_judge(&worker->haf, worker->catalog, view->now);
 	decide_prepare(view);
 }
@@ -468,6 +470,7 @@ observe(Worker *worker)
 		observe_resync(worker);
 		news = true;
 	}
+	bundled_observe(worker);
 	return news;
 }
 

@@ -27,9 +27,11 @@ typedef enum Role
 	ROLE_SETUP,
 	ROLE_SYNC,
 	ROLE_LIVE_SYNC,
-	ROLE_API
+	ROLE_API,
+	ROLE_RECOVERY,				/* bundled: the server alone, when an index build failed */
+	ROLE_HANDOFF				/* bundled: the program that starts and stops the chain */
 } Role;
-#define ROLES 6
+#define ROLES 8
 
 typedef enum AppPhase
 {
@@ -112,6 +114,7 @@ typedef struct Step
 	/* observed, and lost with the process */
 	Seen		seen;
 	int			seen_exit;		/* SEEN_EXITED: its code */
+	int64_t		seen_started;	/* when its process began, as the Engine says; 0 unknown */
 	bool		has_health;
 	bool		healthy;
 	bool		kill_seen;		/* somebody sent it a signal */
@@ -170,12 +173,25 @@ typedef struct App
 								 * or waiting for the setup of one that is */
 } App;
 
+/* bundled: which container is the server in, and the worker with it? */
+typedef enum Place
+{
+	PLACE_UNKNOWN,
+	PLACE_FIRST,				/* the operator's, the server alone */
+	PLACE_HIVED,				/* the operator's, hived too */
+	PLACE_INDEX,				/* a link of the chain */
+	PLACE_INSTANCE,
+	PLACE_RECOVERY
+} Place;
+
 typedef struct Stack
 {
 	/* wanted */
+	bool		bundled;		/* the topology */
 	bool		running;
 	bool		paused;
 	bool		force_stop;
+	bool		restart_haf;	/* hived may be stopped for index builds */
 	int64_t		generation;
 	int64_t		spec_version;
 	/* actual */
@@ -184,6 +200,8 @@ typedef struct Stack
 	/* observed */
 	bool		copied;			/* this database is a copy: look, do not touch */
 	bool		engine_up;		/* connected, and listed since */
+	Place		place;
+	const char *place_note;		/* PLACE_UNKNOWN: why, in words */
 	bool		haf_live;		/* by the database alone */
 	const char *haf_note;		/* why not, in words */
 	const char *engine_note;
@@ -270,6 +288,10 @@ extern void decide_intend(View *view, const Action *action);
  * step have been set before. */
 extern void decide_settle(View *view, const Action *action, Outcome outcome);
 
+/* bundled: the steps, in order, that have to run over the data directory yet, HAF's
+ * last; room for n_steps.  Returns their number. */
+extern int	decide_chain(const View *view, int *chain);
+
 #define NAMED_MAX 3				/* apps named in a sentence */
 
 /* What explain() has to say to many apps alike, found once for all; -1: none. */
@@ -302,6 +324,8 @@ extern bool app_depends_set_up(const View *view, const App *app);
 extern bool step_unwanted(const View *view, const Step *step);
 extern bool step_is_up(const Step *step);
 extern bool step_active(const Step *step);	/* its process runs, or may */
+extern bool step_is_chained(const View *view, const Step *step);	/* has the data directory */
+extern bool decide_hived_here(const View *view);	/* bundled: in this container */
 extern bool role_is_job(Role role);
 extern bool action_is_call(ActionKind kind);
 

@@ -75,6 +75,9 @@ typedef struct EngineContainer
 	int64_t		created_at;		/* microseconds since 1970-01-01 UTC; 0 unknown */
 	int64_t		started_at;		/* inspect only */
 	int64_t		finished_at;	/* inspect only */
+	char		restart_policy[32];	/* inspect only: its name, empty where there is none */
+	int			restart_retries;	/* inspect only: MaximumRetryCount */
+	int			restarts;		/* inspect only: by the daemon, since it was last started */
 	char		error[ENGINE_ERROR_MAX];	/* State.Error */
 } EngineContainer;
 
@@ -88,6 +91,10 @@ typedef enum EngineCall
 	ENGINE_STOP,
 	ENGINE_KILL,
 	ENGINE_INSPECT,
+	ENGINE_DESCRIBE,			/* inspect, and the Engine's own text of it */
+	ENGINE_UPDATE,
+	ENGINE_TOP,
+	ENGINE_WAIT,				/* until it does not run */
 	ENGINE_LOGS,
 	ENGINE_REMOVE,
 	ENGINE_HISTORY,				/* was this container ever started? (from /events) */
@@ -130,13 +137,15 @@ typedef struct EngineReply
 								 * opened, not OK: it ended */
 	EngineAction action;
 	int64_t		event_at;		/* microseconds since 1970; for `since` of the next stream */
+	int			signal;			/* of ENGINE_ACTION_KILL, 0 unknown */
 	bool		started;		/* ENGINE_HISTORY: it was, or may have been: the Engine
 								 * remembers no more than 256 events of this life */
 
 	EngineContainer *containers;	/* LIST: count of them; INSPECT: one; CREATE and events:
 									 * one with id (and name, labels where known) */
 	size_t		count;
-	char	   *text;			/* LOGS: valid UTF-8 without NUL; else NULL */
+	char	   *text;			/* LOGS: valid UTF-8 without NUL; DESCRIBE: JSON; TOP: the
+								 * names of its processes, a line each; else NULL */
 	size_t		text_length;
 } EngineReply;
 
@@ -161,6 +170,8 @@ extern const char *engine_identity(const Engine *engine);	/* /info ID */
  */
 extern bool engine_connect(Engine *engine, uint64_t tag);
 extern bool engine_events(Engine *engine, uint64_t tag, int64_t since);	/* 0: from now */
+extern bool engine_watch(Engine *engine, uint64_t tag, const char *id, int64_t since);	/* ENGINE_EVENTS
+								 * of one container, whatever its labels */
 extern bool engine_list(Engine *engine, uint64_t tag);
 extern bool engine_create(Engine *engine, uint64_t tag, const char *name, const char *body);
 extern bool engine_start(Engine *engine, uint64_t tag, const char *id);
@@ -169,6 +180,11 @@ extern bool engine_stop(Engine *engine, uint64_t tag, const char *id, int grace_
 								 * unknown: pass it) + timeout_ms */
 extern bool engine_kill(Engine *engine, uint64_t tag, const char *id, const char *signal);
 extern bool engine_inspect(Engine *engine, uint64_t tag, const char *id_or_name);
+extern bool engine_describe(Engine *engine, uint64_t tag, const char *id_or_name);
+extern bool engine_update(Engine *engine, uint64_t tag, const char *id_or_name,
+						  const char *restart_policy, int retries);
+extern bool engine_top(Engine *engine, uint64_t tag, const char *id);
+extern bool engine_wait(Engine *engine, uint64_t tag, const char *id);
 extern bool engine_logs(Engine *engine, uint64_t tag, const char *id, int lines, bool tty);
 extern bool engine_remove(Engine *engine, uint64_t tag, const char *id);	/* v=0, no force */
 extern bool engine_history(Engine *engine, uint64_t tag, const char *id);

@@ -24,6 +24,7 @@
 extern char *hafstack_database;
 extern char *hafstack_docker_host;
 extern char *hafstack_docker_cert_path;
+extern char *hafstack_container;
 extern int	hafstack_docker_timeout;
 extern int	hafstack_max_docker_requests;
 extern int	hafstack_poll_interval;

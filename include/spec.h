@@ -32,6 +32,11 @@ typedef struct SpecContext
 	const char *app;			/* NULL: HAF itself */
 	const char *app_root;
 	const char *image;			/* the app's */
+
+	/* bundled: what lies under the spec of a container of the chain (clone.h) */
+	const char *base;			/* NULL: only check */
+	const char *restart_policy; /* NULL: "no" */
+	int			restart_retries;
 } SpecContext;
 
 typedef struct SpecLabels
@@ -53,7 +58,7 @@ typedef struct SpecError
 typedef struct SpecContainer
 {
 	char	   *name;			/* container name */
-	char	   *image;
+	char	   *image;			/* empty: that of the container it is cloned from */
 	char	   *network;		/* NULL where the container names none, or "host", "none", "bridge" */
 	char	   *body;			/* JSON of POST /containers/create */
 	int			stop_timeout;	/* seconds: StopTimeout, 30 where absent (HAF: 120) */
@@ -62,8 +67,12 @@ typedef struct SpecContainer
 
 /*
  * Roles are named "index", "setup", "sync", "live_sync", "api" for apps and
- * "instance", "live_sync" for HAF (context->app NULL).
+ * "instance", "live_sync", "recovery", "handoff" for HAF (context->app NULL).
  */
+
+/* Is a container of this role a link of the chain, so that it needs a base? */
+extern bool spec_is_cloned(const SpecContext *context, const char *role);
+
 
 /* Number of containers that spec asks for: 0 for NULL or JSON null, -1 on error. */
 extern int	spec_count(const SpecContext *context, const char *role,

@@ -5,7 +5,8 @@
  * Rooms: worker.c is the process and its loop; observe.c keeps the connection
  * to the Engine and turns what it says into the view; act.c carries actions
  * out and takes in their outcomes; preflight.c checks images and networks
- * before the first container (rule 12).
+ * before the first container (rule 12); bundled.c knows the container that the
+ * server itself runs in, and what is cloned from it.
  */
 #ifndef HAFSTACK_WORKER_H
 #define HAFSTACK_WORKER_H
@@ -15,6 +16,7 @@
 #include "datatype/timestamp.h"
 
 #include "catalog.h"
+#include "clone.h"
 #include "decide.h"
 #include "engine.h"
 #include "haf.h"
@@ -71,6 +73,16 @@ typedef struct Worker
 
 	Preflight  *preflight;		/* the batch under way, NULL none */
 
+	/* bundled: the container that this process is in */
+	char	   *self;			/* the Engine's account of it, JSON; NULL unknown */
+	EngineContainer self_seen;
+	bool		self_hived;		/* the operator's command runs hived in it */
+	char		self_note[WORDS_MAX];	/* why it is unknown */
+	uint64		self_tag,
+				watch_tag;		/* 0: not asked */
+	TimestampTz next_self;
+	bool		ending;			/* the server was asked to shut down */
+
 	TimestampTz next_look;		/* at HAF */
 	TimestampTz next_resync;
 	TimestampTz next_decision;	/* decide() may answer otherwise from then on */
@@ -95,6 +107,13 @@ extern bool act(Worker *worker, const Action *action);	/* false: it could not be
 extern uint64 act_new_call(Worker *worker, const Action *action, int item);
 extern void act_settle(Worker *worker, const Call *call, const EngineReply *reply);
 extern Outcome outcome_of(const EngineReply *reply);
+
+/* bundled.c */
+extern void bundled_observe(Worker *worker);	/* ask for what is not known yet */
+extern void bundled_on_self(Worker *worker, const EngineReply *reply);
+extern void bundled_on_watch(Worker *worker, const EngineReply *reply);
+extern Place bundled_place(const Worker *worker);
+extern bool bundled_base(Worker *worker, const Step *step, SpecContext *context, Clone *clone);
 
 /* preflight.c */
 extern void preflight_begin(Worker *worker);	/* for all apps whose check is due */

@@ -238,6 +238,10 @@ start_intent(const Action *action, const Step *step)
 			if (app->phase < APP_LIVE)
 				violated(5, "an API starts before its app is live");
 			break;
+		case ROLE_RECOVERY:
+		case ROLE_HANDOFF:
+			violated(1, "a container of the bundled topology starts in another");
+			break;
 	}
 }
 

@@ -322,7 +322,7 @@ test_conventions(void)
 	check("index", "true", "Entrypoint", "");
 	check("setup", "true", "Image", "\"helper:1\"");
 	context.haf_image = NULL;
-	check_error("index", "true", "22023", "true needs", "haf_image");
+	check("index", "true", "Image", "\"\"");
 	context.bundled = false;
 	context.helper_image = NULL;
 	check_error("index", "true", "22023", "true needs", "helper_image");

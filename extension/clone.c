@@ -1,0 +1,433 @@
+/*
+ * clone.c
+ *		The containers that follow the one the server runs in.
+ *
+ * Room: see clone.h.  The Engine's account of a container holds the very objects
+ * that its create call takes (Config, HostConfig), so a clone takes them whole
+ * and changes what has to differ: mounts come from .Mounts, so that an anonymous
+ * volume is the same and never a new one; restarting is ours; what Compose or an
+ * earlier clone wrote on it stays behind.
+ *
+ * API source: Docker Engine API reference v1.41, ContainerInspect and
+ * ContainerCreate.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "clone.h"
+
+#include <cjson/cJSON.h>
+#include <ctype.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ID_LENGTH			64
+#define SHORT_ID			12
+#define STOP_TIMEOUT_S		120 /* HAF's, where nothing is said */
+#define STOP_TIMEOUT_MAX_S	86400
+#define MAINTENANCE_OPTION	"--execute-maintenance-script"
+#define SKIP_HIVED_OPTION	"--skip-hived"
+#define INDEX_SCRIPT		MAINTENANCE_OPTION "=/haf_app_root/scripts/setup_haf_indexes.sh"
+
+/* ---- JSON ---- */
+
+static cJSON *
+get(const cJSON *object, const char *key)
+{
+	return cJSON_GetObjectItemCaseSensitive(object, key);
+}
+
+static const char *
+get_text(const cJSON *object, const char *key)
+{
+	const char *text = cJSON_GetStringValue(get(object, key));
+
+	return text != NULL ? text : "";
+}
+
+static void
+drop(cJSON *object, const char *const *keys)
+{
+	for (; *keys != NULL; keys++)
+		cJSON_DeleteItemFromObjectCaseSensitive(object, *keys);
+}
+
+static void
+put(cJSON *object, const char *key, cJSON *item)
+{
+	cJSON_DeleteItemFromObjectCaseSensitive(object, key);
+	cJSON_AddItemToObject(object, key, item);
+}
+
+/*
+ * Large whole numbers as the Engine wants them: cJSON would print 2.6e+15 for
+ * the nanoseconds of a month.
+ */
+static void
+keep_whole_numbers(cJSON *item)
+{
+	cJSON	   *child;
+
+	cJSON_ArrayForEach(child, item)
+	{
+		double		value = child->valuedouble;
+
+		if (cJSON_IsNumber(child) && value == floor(value) && fabs(value) > INT_MAX && fabs(value) < 9e18)
+		{
+			child->valuestring = NULL;
+			if (asprintf(&child->valuestring, "%.0f", value) > 0)
+				child->type = cJSON_Raw;
+		}
+		keep_whole_numbers(child);
+	}
+}
+
+/* ---- who am I ---- */
+
+/*
+ * The Engine binds a container's hosts, hostname and resolv.conf from
+ * <data-root>/containers/<id>/ of its own; Podman from
+ * .../overlay-containers/<id>/userdata/.
+ */
+bool
+clone_find_self(const char *mountinfo, char *id, size_t size)
+{
+	static const char mark[] = "containers/";
+	const char *at = mountinfo;
+
+	while ((at = strstr(at, mark)) != NULL)
+	{
+		size_t		length;
+
+		at += strlen(mark);
+		length = strspn(at, "0123456789abcdef");
+		if (length == ID_LENGTH && at[length] == '/' && size > length)
+		{
+			memcpy(id, at, length);
+			id[length] = '\0';
+			return true;
+		}
+	}
+	return false;
+}
+
+/* An option by itself or with its value. */
+static bool
+is_option(const char *argument, const char *option)
+{
+	size_t		length = strlen(option);
+
+	return strncmp(argument, option, length) == 0 &&
+		(argument[length] == '\0' || argument[length] == '=');
+}
+
+bool
+clone_runs_hived(const char *inspect)
+{
+	cJSON	   *json = cJSON_Parse(inspect);
+	const cJSON *argument;
+	bool		hived = json != NULL;
+
+	cJSON_ArrayForEach(argument, get(json, "Args"))
+	{
+		const char *text = cJSON_GetStringValue(argument);
+
+		if (text != NULL && (is_option(text, SKIP_HIVED_OPTION) || is_option(text, MAINTENANCE_OPTION)))
+			hived = false;
+	}
+	cJSON_Delete(json);
+	return hived;
+}
+
+int
+clone_stop_timeout(const char *inspect)
+{
+	cJSON	   *json = cJSON_Parse(inspect);
+	const cJSON *timeout = get(get(json, "Config"), "StopTimeout");
+	int			seconds = STOP_TIMEOUT_S;
+
+	if (cJSON_IsNumber(timeout) && timeout->valuedouble >= 0 && timeout->valuedouble <= STOP_TIMEOUT_MAX_S)
+		seconds = timeout->valueint;
+	cJSON_Delete(json);
+	return seconds;
+}
+
+/* ---- mounts ---- */
+
+static bool
+covers(const char *mount, const char *path)
+{
+	size_t		length = strlen(mount);
+
+	return length > 0 && strncmp(path, mount, length) == 0 &&
+		(path[length] == '\0' || path[length] == '/' || mount[length - 1] == '/');
+}
+
+/* /var/run is a link in most images, and the mount may be named either way. */
+static bool
+is_needed(const char *mount, const char *docker_host, const char *cert_path)
+{
+	const char *socket = strncmp(docker_host, "unix://", 7) == 0 ? docker_host + 7 : "";
+
+	if (cert_path[0] != '\0' && covers(mount, cert_path))
+		return true;
+	if (strncmp(socket, "/var/run/", 9) == 0 && covers(mount, socket + 4))
+		return true;
+	return covers(mount, socket) || (strncmp(mount, "/var/run/", 9) == 0 && covers(mount + 4, socket));
+}
+
+/* One of .Mounts as HostConfig.Mounts wants it; NULL where there is no such thing. */
+static cJSON *
+mount_of(const cJSON *from)
+{
+	const char *type = get_text(from, "Type");
+	const char *source = get_text(from, strcmp(type, "volume") == 0 ? "Name" : "Source");
+	const char *propagation = get_text(from, "Propagation");
+	bool		bind = strcmp(type, "bind") == 0;
+	cJSON	   *to;
+
+	if (!bind && strcmp(type, "volume") != 0 && strcmp(type, "tmpfs") != 0)
+		return NULL;
+	to = cJSON_CreateObject();
+	cJSON_AddStringToObject(to, "Type", type);
+	if (source[0] != '\0' && strcmp(type, "tmpfs") != 0)
+		cJSON_AddStringToObject(to, "Source", source);
+	cJSON_AddStringToObject(to, "Target", get_text(from, "Destination"));
+	if (cJSON_IsFalse(get(from, "RW")))
+		cJSON_AddTrueToObject(to, "ReadOnly");
+	if (bind && propagation[0] != '\0')
+		cJSON_AddStringToObject(cJSON_AddObjectToObject(to, "BindOptions"), "Propagation", propagation);
+	return to;
+}
+
+static cJSON *
+mounts_of(const cJSON *inspect, const char *docker_host, const char *cert_path)
+{
+	cJSON	   *mounts = cJSON_CreateArray();
+	const cJSON *from;
+
+	cJSON_ArrayForEach(from, get(inspect, "Mounts"))
+	{
+		cJSON	   *mount;
+
+		if (docker_host != NULL && !is_needed(get_text(from, "Destination"), docker_host, cert_path))
+			continue;
+		if ((mount = mount_of(from)) != NULL)
+			cJSON_AddItemToArray(mounts, mount);
+	}
+	return mounts;
+}
+
+/* ---- network ---- */
+
+static bool
+is_user_network(const char *mode)
+{
+	return mode[0] != '\0' && strcmp(mode, "host") != 0 && strcmp(mode, "none") != 0 &&
+		strcmp(mode, "bridge") != 0 && strcmp(mode, "default") != 0 && strncmp(mode, "container:", 10) != 0;
+}
+
+static void
+add_alias(cJSON *aliases, const char *alias)
+{
+	const cJSON *item;
+
+	cJSON_ArrayForEach(item, aliases)
+	{
+		if (strcmp(item->valuestring, alias) == 0)
+			return;
+	}
+	cJSON_AddItemToArray(aliases, cJSON_CreateString(alias));
+}
+
+/* Every name under which the container was found, its own among them. */
+static cJSON *
+aliases_of(const cJSON *inspect, const cJSON *endpoint)
+{
+	const char *id = get_text(inspect, "Id");
+	const char *name = get_text(inspect, "Name");
+	cJSON	   *aliases = cJSON_CreateArray();
+	const cJSON *alias;
+
+	cJSON_ArrayForEach(alias, get(endpoint, "Aliases"))
+	{
+		const char *text = cJSON_GetStringValue(alias);
+
+		if (text != NULL && strncmp(text, id, SHORT_ID) != 0)
+			add_alias(aliases, text);
+	}
+	if (get(get(get(inspect, "Config"), "Labels"), "io.hafstack.id") == NULL && name[0] == '/')
+		add_alias(aliases, name + 1);
+	return aliases;
+}
+
+/* The networks it is in; for the hand-off program without the names. */
+static cJSON *
+networking_of(const cJSON *inspect, bool named)
+{
+	static const char *const kept[] = {"IPAMConfig", "Links", "DriverOpts", NULL};
+	cJSON	   *networking = cJSON_CreateObject();
+	cJSON	   *endpoints = cJSON_AddObjectToObject(networking, "EndpointsConfig");
+	const cJSON *from;
+
+	cJSON_ArrayForEach(from, get(get(inspect, "NetworkSettings"), "Networks"))
+	{
+		cJSON	   *endpoint = cJSON_AddObjectToObject(endpoints, from->string);
+
+		cJSON_AddItemToObject(endpoint, "Aliases", named ? aliases_of(inspect, from) : cJSON_CreateArray());
+		for (const char *const *key = kept; named && *key != NULL; key++)
+			if (get(from, *key) != NULL && !cJSON_IsNull(get(from, *key)))
+				cJSON_AddItemToObject(endpoint, *key, cJSON_Duplicate(get(from, *key), true));
+	}
+	return networking;
+}
+
+/* ---- bodies ---- */
+
+static cJSON *
+command_of(const cJSON *config, CloneKind kind)
+{
+	cJSON	   *command = cJSON_CreateArray();
+	const cJSON *argument;
+
+	if (kind == CLONE_INDEX)
+	{
+		cJSON_AddItemToArray(command, cJSON_CreateString(INDEX_SCRIPT));
+		return command;
+	}
+	if (kind == CLONE_RECOVERY)
+		cJSON_AddItemToArray(command, cJSON_CreateString(SKIP_HIVED_OPTION));
+	cJSON_ArrayForEach(argument, get(config, "Cmd"))
+	{
+		const char *text = cJSON_GetStringValue(argument);
+
+		if (text != NULL && !is_option(text, SKIP_HIVED_OPTION) && !is_option(text, MAINTENANCE_OPTION))
+			cJSON_AddItemToArray(command, cJSON_CreateString(text));
+	}
+	return command;
+}
+
+/* Neither Compose nor hafstack may take it for the one it was made from. */
+static void
+clean_labels(cJSON *labels)
+{
+	cJSON	   *label = labels != NULL ? labels->child : NULL;
+
+	while (label != NULL)
+	{
+		cJSON	   *next = label->next;
+
+		if (strncmp(label->string, "com.docker.compose.", 19) == 0 ||
+			strncmp(label->string, "io.hafstack.", 12) == 0)
+			cJSON_Delete(cJSON_DetachItemViaPointer(labels, label));
+		label = next;
+	}
+}
+
+/* A copy of the container, over the same data. */
+static cJSON *
+body_of(const cJSON *inspect, CloneKind kind)
+{
+	static const char *const of_config[] = {"Volumes", "MacAddress", NULL};
+	static const char *const of_host[] =
+	{"Binds", "VolumesFrom", "Links", "RestartPolicy", "AutoRemove", "ContainerIDFile", "VolumeDriver", NULL};
+	cJSON	   *body = cJSON_Duplicate(get(inspect, "Config"), true);
+	cJSON	   *host = cJSON_Duplicate(get(inspect, "HostConfig"), true);
+
+	drop(body, of_config);
+	drop(host, of_host);
+	if (strncmp(get_text(body, "Hostname"), get_text(inspect, "Id"), SHORT_ID) == 0)
+		cJSON_DeleteItemFromObjectCaseSensitive(body, "Hostname");
+	clean_labels(get(body, "Labels"));
+	put(body, "Cmd", command_of(get(inspect, "Config"), kind));
+	put(host, "Mounts", mounts_of(inspect, NULL, NULL));
+	put(body, "HostConfig", host);
+	if (is_user_network(get_text(host, "NetworkMode")))
+		put(body, "NetworkingConfig", networking_of(inspect, true));
+	return body;
+}
+
+/* The program beside the chain: as root, so that it may use socket and record. */
+static cJSON *
+handoff_body(const cJSON *inspect, const char *const *command, const char *docker_host,
+			 const char *cert_path)
+{
+	static const char *const no_check[] = {"NONE"};
+	const cJSON *from = get(inspect, "HostConfig");
+	cJSON	   *body = cJSON_CreateObject();
+	cJSON	   *host = cJSON_CreateObject();
+	cJSON	   *arguments = cJSON_CreateArray();
+	bool		local = strncmp(docker_host, "unix://", 7) == 0;
+	const char *mode = local ? "none" : get_text(from, "NetworkMode");
+
+	cJSON_AddStringToObject(body, "Image", get_text(get(inspect, "Config"), "Image"));
+	cJSON_AddStringToObject(body, "User", "0:0");
+	cJSON_AddStringToObject(body, "StopSignal", "SIGTERM");
+	cJSON_AddItemToObject(body, "Entrypoint", cJSON_CreateStringArray(command, 1));
+	for (int i = 1; command[i] != NULL; i++)
+		cJSON_AddItemToArray(arguments, cJSON_CreateString(command[i]));
+	cJSON_AddItemToObject(body, "Cmd", arguments);
+	cJSON_AddItemToObject(cJSON_AddObjectToObject(body, "Healthcheck"), "Test",
+						  cJSON_CreateStringArray(no_check, 1));
+	cJSON_AddStringToObject(host, "NetworkMode", mode);
+	cJSON_AddTrueToObject(host, "Init");
+	if (cJSON_IsObject(get(from, "LogConfig")))
+		cJSON_AddItemToObject(host, "LogConfig", cJSON_Duplicate(get(from, "LogConfig"), true));
+	cJSON_AddItemToObject(host, "Mounts", mounts_of(inspect, docker_host, cert_path));
+	cJSON_AddItemToObject(body, "HostConfig", host);
+	if (is_user_network(mode))
+		cJSON_AddItemToObject(body, "NetworkingConfig", networking_of(inspect, false));
+	return body;
+}
+
+/* Builders end and stay so; HAF is kept up as the one before it was. */
+static void
+set_restart_policy(const cJSON *inspect, CloneKind kind, Clone *out)
+{
+	const cJSON *policy = get(get(inspect, "HostConfig"), "RestartPolicy");
+	const char *name = get_text(policy, "Name");
+	const cJSON *retries = get(policy, "MaximumRetryCount");
+
+	out->restart_retries = 0;
+	if (kind == CLONE_INDEX)
+		name = "no";
+	else if (kind != CLONE_HAF)
+		name = "always";		/* until the chain, or the program, is over */
+	else if (name[0] == '\0' || strcmp(name, "no") == 0 ||
+			 strlen(name) >= sizeof(out->restart_policy))
+		name = "unless-stopped";
+	else if (cJSON_IsNumber(retries))
+		out->restart_retries = retries->valueint;
+	strcpy(out->restart_policy, name);
+}
+
+bool
+clone_make(const char *inspect, CloneKind kind, const char *const *command,
+		   const char *docker_host, const char *cert_path, Clone *out)
+{
+	cJSON	   *json = cJSON_Parse(inspect);
+	cJSON	   *body = NULL;
+
+	memset(out, 0, sizeof(*out));
+	if (cJSON_IsObject(get(json, "Config")) && cJSON_IsObject(get(json, "HostConfig")))
+	{
+		body = kind == CLONE_HANDOFF ? handoff_body(json, command, docker_host, cert_path) :
+			body_of(json, kind);
+		set_restart_policy(json, kind, out);
+		keep_whole_numbers(body);
+		out->body = cJSON_PrintUnformatted(body);
+	}
+	cJSON_Delete(body);
+	cJSON_Delete(json);
+	return out->body != NULL;
+}
+
+void
+clone_free(Clone *clone)
+{
+	cJSON_free(clone->body);
+	clone->body = NULL;
+}

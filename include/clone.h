@@ -1,0 +1,48 @@
+/*
+ * clone.h
+ *		From the container that the server runs in to the bodies of those that
+ *		follow it over the same data directory (design, section 6).
+ *
+ * Room: pure text to text, with cJSON, as spec.h; no server header, no Docker
+ * call.  What it makes is laid under the role's spec by spec.c.
+ */
+#ifndef HAFSTACK_CLONE_H
+#define HAFSTACK_CLONE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum CloneKind
+{
+	CLONE_INDEX,				/* the maintenance option, and nothing else */
+	CLONE_HAF,					/* hived too */
+	CLONE_RECOVERY,				/* the server alone */
+	CLONE_HANDOFF				/* the same image, the Docker socket, no data */
+} CloneKind;
+
+typedef struct Clone
+{
+	char	   *body;			/* JSON of POST /containers/create, but labels of ours; malloc'd */
+	char		restart_policy[32];
+	int			restart_retries;
+} Clone;
+
+/* The id of the container that a process with this /proc/self/mountinfo is in. */
+extern bool clone_find_self(const char *mountinfo, char *id, size_t size);
+
+/* Does the container of this inspect text run hived, rather than the server alone or a script? */
+extern bool clone_runs_hived(const char *inspect);
+
+/* Seconds that it is given to stop in. */
+extern int	clone_stop_timeout(const char *inspect);
+
+/*
+ * CLONE_HANDOFF: command is the program and its arguments, ending with NULL, and
+ * docker_host and cert_path what of the mounts it needs; NULL for the others.
+ * False when inspect is not the text of a container, or memory is short.
+ */
+extern bool clone_make(const char *inspect, CloneKind kind, const char *const *command,
+					   const char *docker_host, const char *cert_path, Clone *out);
+extern void clone_free(Clone *clone);
+
+#endif							/* HAFSTACK_CLONE_H */
