@@ -454,7 +454,7 @@ send_call(Deed *deed, uint64 tag)
 		case ACT_START:
 			return engine_start(engine, tag, info->id);
 		case ACT_STOP:
-			if (step->role == ROLE_HANDOFF)
+			if (deed->worker->catalog->view.steps[deed->action->step].role == ROLE_HANDOFF)
 				return engine_kill(engine, tag, info->id, "SIGUSR1");	/* see handoff.c */
 			return engine_stop(engine, tag, info->id,
 							   deed->container.name ? deed->container.stop_timeout : 30);
