@@ -1,17 +1,19 @@
 #!/bin/bash
 # The demo: three apps from registered to serving on a scratch server, in containers on a scratch Engine (or the one that
 # DOCKER_HOST names, on this host), with hived's simulator replaying 20,000 blocks.  Run it by ./run demo, which installs and
-# builds what it needs.  --keep leaves all of it running.
+# builds what it needs.  --keep leaves all of it running.  --bundled: PostgreSQL 17 in a container like HAF's, which is handed
+# from one index build to the next and then to HAF (bundled.sh has what differs).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . test/lib/engine.sh
 . test/lib/pg.sh
 
-keep=
+keep='' topology=external
 for word; do
     case $word in
         --keep) keep=yes ;;
-        *) printf 'usage: ./run demo [--keep]\n' >&2; exit 2 ;;
+        --bundled) topology=bundled ;;
+        *) printf 'usage: ./run demo [--bundled] [--keep]\n' >&2; exit 2 ;;
     esac
 done
 
@@ -21,13 +23,18 @@ work=$(mktemp -d)
 chmod 711 "$work"
 network=
 
+remove_containers() {
+    engine_docker ps --all --quiet --filter "label=io.hafstack.stack=$stack" |
+        xargs -r docker --host "$ENGINE_HOST" rm --force >/dev/null 2>&1 || true
+}
+
 clean_up() {
     trap '' INT TERM
     [ -z "${drawn:-}" ] || printf '\n'
     printf 'cleaning up\n'
-    pg_stop immediate >/dev/null 2>&1 || true
+    [ -z "${PG_DIR:-}" ] || pg_stop immediate >/dev/null 2>&1 || true
     if [ -n "${ENGINE_HOST:-}" ]; then
-        engine_docker ps --all --quiet --filter "label=io.hafstack.stack=$stack" | xargs -r docker --host "$ENGINE_HOST" rm --force >/dev/null 2>&1 || true
+        remove_containers
         [ -z "$network" ] || engine_docker network rm "$network" >/dev/null 2>&1 || true
         engine_stop
     fi
@@ -64,17 +71,18 @@ register() {
     title "Three apps are registered, and the stack is started"
     tally=$(pg_free_port) digest=$(pg_free_port) explorer=$(pg_free_port) backend=$(pg_free_port)
     pg_psql --command='CREATE EXTENSION hafstack' --command="SELECT hafstack.configure(name => '$stack')" >/dev/null
-    pg_psql -v network="$network" -v gateway="$gateway" -v url="$(pg_url haf)" -v apps="$PWD/test/demo" \
+    pg_psql -v topology=$topology -v network="$network" -v gateway="$gateway" -v url="$(pg_url haf)" -v apps="$PWD/test/demo" \
         -v replay_blocks=$replay -v tally_port="$tally" -v digest_port="$digest" -v explorer_port="$explorer" \
         -v backend_port="$backend" -f test/demo/register.sql >/dev/null
     pg_psql --command="SELECT name, 'depends on', depends_on, 'contexts', contexts FROM hafstack.app ORDER BY place"
     pg_psql --command='SELECT hafstack.start()' >/dev/null
 }
 
+# At a hand-over (bundled) the database is away for a moment; what is asked meanwhile has no answer.
 # In place on a terminal: go up as many lines as were drawn, and draw again.
 draw() {
     local lines count line width
-    lines=$(pg_psql -v replay=$replay -f test/demo/watch.sql) || return 0
+    lines=$(pg_psql -v replay=$replay -f test/demo/watch.sql 2>/dev/null) || return 0
     width=$(tput cols 2>/dev/null || echo 120)
     [ -z "${drawn:-}" ] || printf '\033[%dA' "$drawn"
     count=0
@@ -95,8 +103,8 @@ tell() {
     done < <(pg_psql --command="
         SELECT seq, format('%s  %-9s %-9s %s%s', to_char(at, 'HH24:MI:SS.MS'), kind, coalesce(app, CASE kind WHEN 'phase' THEN 'stack' ELSE '' END),
                 coalesce(from_state || ' -> ', '') || coalesce(to_state, ''), coalesce('  ' || detail, ''))
-        FROM hafstack.event WHERE seq > $told ORDER BY seq")
-    now=$(pg_psql -v replay=$replay -f test/demo/watch.sql | grep -E 'blocks/s|REINDEX' || true)
+        FROM hafstack.event WHERE seq > $told ORDER BY seq" 2>/dev/null)
+    now=$(pg_psql -v replay=$replay -f test/demo/watch.sql 2>/dev/null | grep -E 'blocks/s|REINDEX' || true)
     if [ -n "$now" ] && [ "$now" != "${moved:-}" ]; then
         moved=$now
         printf '%s\n' "$now" | sed 's/^/    /'
@@ -109,7 +117,7 @@ watch_it() {
     told=0
     while :; do
         if [ -t 1 ]; then draw; else tell; fi
-        state=$(pg_psql --command="SELECT CASE WHEN bool_or(failed) THEN 'failed' WHEN bool_and(phase = 'serving') THEN 'serving' ELSE '' END FROM hafstack.app")
+        state=$(pg_psql --command="SELECT CASE WHEN bool_or(failed) THEN 'failed' WHEN bool_and(phase = 'serving') THEN 'serving' ELSE '' END FROM hafstack.app" 2>/dev/null) || state=''
         case $state in
             serving) break ;;
             failed) if [ -t 1 ]; then draw; else tell; fi; printf 'an app has failed\n' >&2; return 1 ;;
@@ -163,14 +171,20 @@ show_end() {
 EOS
 }
 
+where_it_is() {
+    printf '  connect:  psql -h %s -p %s -U haf_admin haf_block_log\n' "$PG_DIR" "$PG_PORT"
+}
+
 leave_running() {
     cat >"$work/stop" <<EOS
 #!/bin/bash
 cd '$PWD' || exit 1
 . test/lib/engine.sh; . test/lib/pg.sh
-ENGINE_DIR='$ENGINE_DIR' ENGINE_HOST='$ENGINE_HOST' ENGINE_SOCKET='$ENGINE_SOCKET' PG_DIR='$PG_DIR' PG_BIN='$PG_BIN'
-pg_stop immediate
-engine_docker ps --all --quiet --filter label=io.hafstack.stack=$stack | xargs -r docker --host "\$ENGINE_HOST" rm --force >/dev/null
+ENGINE_DIR='$ENGINE_DIR' ENGINE_HOST='$ENGINE_HOST' ENGINE_SOCKET='$ENGINE_SOCKET' PG_DIR='${PG_DIR:-}' PG_BIN='$PG_BIN'
+stack=$stack volume='${volume:-}'
+$(declare -f remove_containers)
+[ -z "\$PG_DIR" ] || pg_stop immediate
+remove_containers
 engine_docker network rm '$network' >/dev/null
 engine_stop
 rm -rf '$work'
@@ -178,9 +192,12 @@ EOS
     chmod +x "$work/stop"
     trap - EXIT
     title "It stays up"
-    printf '  connect:  psql -h %s -p %s -U haf_admin haf_block_log\n  docker:   docker --host %s ps\n  end it:   %s/stop\n' \
-        "$PG_DIR" "$PG_PORT" "$ENGINE_HOST" "$work"
+    where_it_is
+    printf '  docker:   docker --host %s ps\n  end it:   %s/stop\n' "$ENGINE_HOST" "$work"
 }
+
+# shellcheck source=bundled.sh
+[ $topology = external ] || . test/demo/bundled.sh
 
 began=$SECONDS
 prepare

@@ -2,12 +2,14 @@
 --
 --   psql -v network=... -v gateway=... -v url=... -v apps=... -f test/demo/register.sql
 --
+--   topology       external, or bundled: inside HAF's container, which knows hived's options already
 --   network        a user-defined Docker network      gateway   the address at which its containers see PostgreSQL
 --   url            postgres://haf_admin@haf:PORT/DB: containers find that address under the name haf
 --   apps           absolute path of test/demo
 --   tally_port, digest_port, explorer_port, backend_port   where the host finds the APIs (18081 to 18084)
 --   replay_blocks, replay_rate, block_interval, index_delay   of the hived simulator (20000, 2500, 0.5, 3)
 \set ON_ERROR_STOP on
+\if :{?topology}       \else \set topology external   \endif
 \if :{?tally_port}     \else \set tally_port 18081     \endif
 \if :{?digest_port}    \else \set digest_port 18082    \endif
 \if :{?explorer_port}  \else \set explorer_port 18083  \endif
@@ -18,17 +20,23 @@
 \if :{?index_delay}    \else \set index_delay 3        \endif
 
 SELECT hafstack.configure(
-    network => :'network', postgres_url => :'url', helper_image => 'hafstack-test/helper', haf_image => 'hafstack-test/hived',
+    topology => :'topology', network => :'network', postgres_url => :'url', helper_image => 'hafstack-test/helper',
     vars => jsonb_build_object('gateway', :'gateway', 'apps', :'apps',
         'tally_port', :'tally_port', 'digest_port', :'digest_port', 'explorer_port', :'explorer_port',
         'backend_port', :'backend_port', 'replay_blocks', :'replay_blocks', 'replay_rate', :'replay_rate',
         'block_interval', :'block_interval', 'index_delay', :'index_delay'),
+    haf_live_sync => 'true');
+
+SELECT :'topology' = 'external' AS is_external \gset
+\if :is_external
+SELECT hafstack.configure(
+    haf_image => 'hafstack-test/hived',
     defaults => '{"HostConfig": {"ExtraHosts": ["haf:{{gateway}}"]}}',
     haf => '{"Cmd": ["--postgres-url=postgres://hived@{{postgres_host}}:{{postgres_port}}/{{postgres_db}}",
                      "--replay-blocks={{replay_blocks}}", "--replay-rate={{replay_rate}}",
                      "--block-interval={{block_interval}}", "--index-delay={{index_delay}}", "--index-poll=1"],
-             "Image": "hafstack-test/hived", "StopSignal": "SIGINT"}',
-    haf_live_sync => 'true');
+             "Image": "hafstack-test/hived", "StopSignal": "SIGINT"}');
+\endif
 
 -- The scripts in app_root follow the diagram.  Syncs connect as the app's owner, APIs as its user.
 SELECT hafstack.register_app('tally', contexts => '{tally}', app_root => :'apps' || '/tally',
@@ -42,7 +50,7 @@ SELECT hafstack.register_app('tally', contexts => '{tally}', app_root => :'apps'
              "HostConfig": {"PortBindings": {"80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "{{tally_port}}"}]}}}');
 
 SELECT hafstack.register_app('digest', contexts => '{digest}', depends_on => '{tally}', app_root => :'apps' || '/digest',
-    setup => 'true', live_sync => 'true',
+    index => 'true', setup => 'true', live_sync => 'true',
     sync => '{"Image": "hafstack-test/helper", "Entrypoint": ["/haf_app_root/scripts/sync.sh"],
               "Cmd": ["--postgres-url=postgres://digest_owner@{{postgres_host}}:{{postgres_port}}/{{postgres_db}}"],
               "HostConfig": {"Binds": ["{{app_root}}:/haf_app_root:ro"]}}',

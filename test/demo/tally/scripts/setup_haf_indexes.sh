@@ -1,8 +1,8 @@
 #!/bin/bash
 # Index builder of the demo's first app: makes the index it wants on HAF's own table while that is still empty.  hived finds
-# it before the massive sync, and builds it again when it goes live.
+# it before the massive sync, and builds it again when it goes live.  In HAF's own container there is no --postgres-url.
 set -eu
-url=''
+url=postgres://haf_admin@/haf_block_log
 for argument; do
     case $argument in --postgres-url=*) url=${argument#*=} ;; esac
 done

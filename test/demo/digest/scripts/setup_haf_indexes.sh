@@ -1,0 +1,10 @@
+#!/bin/bash
+# Index builder of the demo's second app: makes the index it wants on HAF's own table while that is still empty.  hived finds
+# it before the massive sync, and builds it again when it goes live.  In HAF's own container there is no --postgres-url.
+set -eu
+url=postgres://haf_admin@/haf_block_log
+for argument; do
+    case $argument in --postgres-url=*) url=${argument#*=} ;; esac
+done
+psql --set=ON_ERROR_STOP=1 "$url" --command="
+    CREATE INDEX IF NOT EXISTS digest_blocks_hash_idx ON hafd.blocks (hash)"
