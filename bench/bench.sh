@@ -7,6 +7,8 @@
 #              live to NOTIFY in a listener
 #   standing   CPU and private memory of the worker with 20 apps serving and a block every 3 s, beside an idle backend
 #   rounds     one observe-decide round, decide() alone, and status(), with 10 to 10,000 apps
+#   handover   how long the database is away when it is handed from one of HAF's containers to the next, beside a bare docker
+#              stop and start
 #
 # What is compared is measured in turn in one run, and shown as medians and ratios; times of different machines, or of a
 # busy and an idle one, say nothing beside each other.  Nothing passes or fails.  Everything happens in a folder of its
@@ -93,12 +95,13 @@ load() { cut -d' ' -f1-3 /proc/loadavg; }
 . bench/reaction.sh
 . bench/standing.sh
 . bench/rounds.sh
+. bench/handover.sh
 
-[ $# -gt 0 ] || set -- bringup reaction standing rounds
+[ $# -gt 0 ] || set -- bringup reaction standing rounds handover
 for name; do
     case $name in
-        bringup|reaction|standing|rounds) ;;
-        *) printf 'no such benchmark: %s (bringup, reaction, standing, rounds)\n' "$name" >&2; exit 2 ;;
+        bringup|reaction|standing|rounds|handover) ;;
+        *) printf 'no such benchmark: %s (bringup, reaction, standing, rounds, handover)\n' "$name" >&2; exit 2 ;;
     esac
 done
 printf '%s, %s CPUs, PostgreSQL %s, Docker %s; load before: %s\n' "$(uname -sr)" "$(nproc)" \
