@@ -104,7 +104,7 @@ tell() {
         SELECT seq, format('%s  %-9s %-9s %s%s', to_char(at, 'HH24:MI:SS.MS'), kind, coalesce(app, CASE kind WHEN 'phase' THEN 'stack' ELSE '' END),
                 coalesce(from_state || ' -> ', '') || coalesce(to_state, ''), coalesce('  ' || detail, ''))
         FROM hafstack.event WHERE seq > $told ORDER BY seq" 2>/dev/null)
-    now=$(pg_psql -v replay=$replay -f test/demo/watch.sql 2>/dev/null | grep -E 'blocks/s|REINDEX' || true)
+    now=$(pg_psql -v replay=$replay -f test/demo/watch.sql 2>/dev/null | grep -E '^HAF .*REINDEX|blocks/s' || true)
     if [ -n "$now" ] && [ "$now" != "${moved:-}" ]; then
         moved=$now
         printf '%s\n' "$now" | sed 's/^/    /'
