@@ -1,7 +1,7 @@
 #!/bin/bash
 # All tests, on what ./run has built and installed: everything in test/t under prove, as postgres, with an Engine of its own.
-# First on the machine's release of PostgreSQL, then what has to do with the server once more on PostgreSQL 17, built and
-# run in a root that test/images/root17.sh makes once.
+# On the machine's release of PostgreSQL, and beside that what has to do with the server once more on PostgreSQL 17, built
+# and run in a root that test/images/root17.sh makes once.
 #
 #   test/test.sh [--here | --17] [FILE...]
 #
@@ -21,27 +21,34 @@ if [ $# -gt 0 ]; then files=("$@"); else files=(test/t/*.t); fi
 
 work=$(mktemp -d)
 chmod 711 "$work"
-control=
+controls=()
 finish() {
-    if [ -n "$control" ]; then kill -TERM "$control" 2>/dev/null || true; wait "$control" 2>/dev/null || true; fi
+    if [ ${#controls[@]} -gt 0 ]; then
+        kill -TERM "${controls[@]}" 2>/dev/null || true
+        wait "${controls[@]}" 2>/dev/null || true
+    fi
     rm -rf --one-file-system "$work"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-start_control() {
-    mkdir "$work/control"
-    chmod 755 "$work/control"
+start_control() {                       # RELEASE: an Engine of its own, as some tests kill theirs
     local images=(busybox helper hived api)
-    ! grep -qE '^use Bundled' "${files[@]}" || images+=(haf17)
-    test/lib/control.sh "$work/control" postgres "${images[@]}" 5>&- &
-    control=$!
-    for _ in $(seq 3000); do
-        [ -e "$work/control/host" ] && return 0
-        kill -0 "$control" 2>/dev/null || return 1
-        sleep 0.1
+    [ "$1" != "${releases[0]}" ] || ! grep -qE '^use Bundled' "${files[@]}" || images+=(haf17)
+    mkdir "$work/control-$1"
+    chmod 755 "$work/control-$1"
+    test/lib/control.sh "$work/control-$1" postgres "${images[@]}" 5>&- &
+    controls+=($!)
+}
+
+await_controls() {
+    local i
+    for ((i = 0; i < ${#controls[@]}; i++)); do
+        until [ -e "$work/control-${releases[i]}/host" ]; do
+            kill -0 "${controls[i]}" 2>/dev/null || return 1
+            sleep 0.1
+        done
     done
-    return 1
 }
 
 prepare() {                             # RELEASE OWNER: its copy of what the tests read
@@ -53,28 +60,30 @@ prepare() {                             # RELEASE OWNER: its copy of what the te
 # A test that starts no server says the same on every release.
 needs_server() { grep -qE '^use (Hafstack|PostgreSQL::Test)' "$1"; }
 
-tests=()
+tests=() rules=()
 for release in "${releases[@]}"; do
     if [ "$release" = "$here" ]; then
         prepare "$release" postgres:
-    else
+    else                                # built once, for the image too
         ROOT17=$(test/images/root17.sh)
         export ROOT17
         test/lib/build17.sh "$work/built17"
         export BUILT17=$work/built17
         prepare 17 105:109
     fi
+    rules+=(--rules "seq=$release/**")
     for file in "${files[@]}"; do
         if [ "$release" = "${releases[0]}" ] || needs_server "$file"; then tests+=("$release/$file"); fi
     done
 done
-start_control
+for release in "${releases[@]}"; do start_control "$release"; done
+await_controls
 
 export TEST_HERE=$here
 ln -s "$PWD/test/lib/one.sh" "$work/one"
 cd "$work"
 status=0
-prove --exec ./one --timer "${tests[@]}" | tee summary || status=$?
+prove --exec ./one --timer --jobs ${#releases[@]} "${rules[@]}" "${tests[@]}" | tee summary || status=$?
 if [ $status != 0 ]; then               # where a test died is in its log only; the summary comes last all the same
     tail -n 20 ./*/log/* 2>/dev/null | tail -n 400
     sed -n '/^Test Summary Report/,$p' summary

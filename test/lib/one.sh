@@ -15,7 +15,7 @@ if [ "$release" != "$TEST_HERE" ]; then
     user=(--reuid=105 --regid=109 --groups="109,$(id --group postgres)")
 fi
 exec "${enter[@]}" setpriv "${user[@]}" env HOME="$PWD" DOCKER_CONFIG="$PWD/.docker" PGTZ=UTC LC_ALL=C.UTF-8 \
-    TESTDIR="$PWD" TESTDATADIR="$PWD/tmp_check" TESTLOGDIR="$PWD/log" HAFSTACK_CONTROL="$work/control" \
+    TESTDIR="$PWD" TESTDATADIR="$PWD/tmp_check" TESTLOGDIR="$PWD/log" HAFSTACK_CONTROL="$work/control-$release" \
     bash -c 'src=$(dirname "$("$PG_CONFIG" --pgxs)")/..
         export PG_REGRESS=$src/test/regress/pg_regress PERL5LIB=$src/test/perl:$PWD/test/lib PATH=$("$PG_CONFIG" --bindir):$PATH
         exec perl "$0"' "$file"
