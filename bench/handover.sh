@@ -32,12 +32,12 @@ handover_container() {                  # ARGUMENTS...: the operator's, over a n
     engine_docker run --detach --name bench-haf --label bench --network bench-net --init --stop-signal SIGINT --stop-timeout 60 \
         --volume bench-data:/home/hived/datadir --volume "$ENGINE_SOCKET:/var/run/docker.sock" --volume "$work/haf:/bench:ro" \
         --group-add "$(stat -c %g "$ENGINE_SOCKET")" --publish "127.0.0.1:$handover_port:5432" \
-        --env "PG_ACCESS_ALL=host all all all trust" hafstack-test/haf17 "$@" >/dev/null
+        --env "PG_ACCESS_ALL=host all all all trust" hafstack-test/haf17 "$@" 2>&1 >/dev/null | grep -v 'IPv4 forwarding' >&2 || true
     handover_until 'SELECT count(*) = 0 FROM hafd.contexts'
 }
 
 handover_watch() {
-    "$work/away" "host=127.0.0.1 port=$handover_port user=haf_admin dbname=haf_block_log connect_timeout=2" \
+    "$work/away" "host=127.0.0.1 port=$handover_port user=haf_admin dbname=haf_block_log connect_timeout=10" \
         "$HANDOVER_JOIN_MS" >"$1" &
     handover_watcher=$!
     helpers+=("$handover_watcher")

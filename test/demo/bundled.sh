@@ -19,7 +19,7 @@ prepare() {
         --group-add "$(stat -c %g "$ENGINE_SOCKET")" --publish "127.0.0.1:$PG_PORT:5432" \
         --env PG_ACCESS_NETWORK="host all all ${gateway%.*}.0/24 trust" \
         hafstack-test/haf17 --skip-hived --replay-blocks=$replay --replay-rate=2500 --block-interval=0.5 \
-        --index-delay=3 --index-poll=1 >/dev/null
+        --index-delay=3 --index-poll=1 2>&1 >/dev/null | grep -v 'IPv4 forwarding' >&2 || true
     for _ in $(seq 600); do
         ! pg_psql --command='SELECT hive.get_sync_state()' >/dev/null 2>&1 || break
         sleep 0.2
