@@ -337,8 +337,7 @@ is_expected(const View *view, const Step *step)
 {
 	const App  *app = &view->apps[step->app];
 
-	return !app->aside && !step->done && !app->counts_done[step->role] &&
-		(step->state == STEP_WAITING || step->state == STEP_REMOVED) &&
+	return !app->aside && !is_made(step) && !app->counts_done[step->role] &&
 		(step->role != ROLE_INDEX || view->stack.phase <= STACK_INDEX_BUILD);
 }
 
