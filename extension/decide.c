@@ -1445,14 +1445,15 @@ count_failure(const View *view, Step *step)
 }
 
 /*
- * A link of the chain has ended.  The hand-off program has tried it as often as
- * it may before anybody sees an exit code other than 0; and that HAF ends while
- * indexes are built is its doing.
+ * A link of the chain has ended.  The hand-off program goes by exit codes alone,
+ * for a builder ignores signals, and so do we.  It has tried as often as it may
+ * before anybody sees another code than 0; and that HAF ends while indexes are
+ * built is its doing.
  */
 static void
 note_link_exit(const View *view, Step *step)
 {
-	if (step->role == ROLE_INDEX && step->exit_code == 0 && !step->kill_seen)
+	if (step->role == ROLE_INDEX && step->exit_code == 0)
 	{
 		step->done = true;
 		step->failed = false;

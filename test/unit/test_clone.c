@@ -1,0 +1,123 @@
+/*
+ * test_clone.c
+ *		What follows a container over the same data directory: clone.c.
+ */
+#include "clone.h"
+#include "tap.h"
+
+#define ID		"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+/* As Engine 20.10 tells it, what matters of it. */
+static const char first[] =
+"{\"Id\": \"" ID "\", \"Name\": \"/haf\", \"Args\": [\"--skip-hived\", \"--plugin=x\"],"
+" \"Config\": {\"Image\": \"haf:1\", \"Hostname\": \"0123456789ab\", \"Cmd\": [\"--skip-hived\", \"--plugin=x\"],"
+"  \"Env\": [\"A=1\"], \"Tty\": true, \"StopSignal\": \"SIGINT\", \"StopTimeout\": 120, \"Volumes\": {\"/data\": {}},"
+"  \"Healthcheck\": {\"Test\": [\"CMD\", \"true\"], \"StartPeriod\": 2592000000000000},"
+"  \"Labels\": {\"com.docker.compose.project\": \"p\", \"mine\": \"yes\", \"io.hafstack.old\": \"x\"}},"
+" \"HostConfig\": {\"NetworkMode\": \"net\", \"Init\": true, \"ShmSize\": 4294967296, \"GroupAdd\": [\"999\"],"
+"  \"Binds\": [\"/srv:/data2\"], \"AutoRemove\": false, \"LogConfig\": {\"Type\": \"json-file\"},"
+"  \"RestartPolicy\": {\"Name\": \"on-failure\", \"MaximumRetryCount\": 4}},"
+" \"Mounts\": [{\"Type\": \"volume\", \"Name\": \"anonymous\", \"Source\": \"/var/lib\", \"Destination\": \"/data\", \"RW\": true},"
+"  {\"Type\": \"bind\", \"Source\": \"/srv\", \"Destination\": \"/data2\", \"RW\": false, \"Propagation\": \"rprivate\"},"
+"  {\"Type\": \"bind\", \"Source\": \"/run/docker.sock\", \"Destination\": \"/run/docker.sock\", \"RW\": true}],"
+" \"NetworkSettings\": {\"Networks\": {\"net\": {\"Aliases\": [\"haf-instance\", \"0123456789ab\"],"
+"  \"IPAMConfig\": {\"IPv4Address\": \"10.1.2.3\"}}}}}";
+
+static void
+has(const Clone *clone, const char *text, const char *name)
+{
+	if (!ok(clone->body != NULL && strstr(clone->body, text) != NULL, "%s", name))
+		diag("%s", clone->body != NULL ? clone->body : "none");
+}
+
+static void
+lacks(const Clone *clone, const char *text, const char *name)
+{
+	if (!ok(clone->body != NULL && strstr(clone->body, text) == NULL, "%s", name))
+		diag("%s", clone->body != NULL ? clone->body : "none");
+}
+
+static void
+test_self(void)
+{
+	char		id[65];
+
+	ok(clone_find_self("36 35 0:1 / / rw - overlay overlay rw\n"
+					   "50 36 8:1 /var/lib/docker/containers/" ID "/hostname /etc/hostname rw - ext4 /dev/sda rw\n",
+					   id, sizeof(id)) && strcmp(id, ID) == 0, "Docker's mounts tell the container");
+	ok(clone_find_self("50 36 8:1 /c/overlay-containers/" ID "/userdata/hosts /etc/hosts rw - ext4 /dev/sda rw\n",
+					   id, sizeof(id)), "Podman's too");
+	ok(!clone_find_self("36 35 0:1 / / rw - ext4 /dev/sda rw\n", id, sizeof(id)), "outside of one there is none");
+	ok(!clone_find_self("50 36 8:1 /containers/0123/hostname /etc/hostname rw\n", id, sizeof(id)), "a short id is none");
+	ok(!clone_find_self("/containers/" ID "/", id, 64), "nor one without room");
+	ok(!clone_runs_hived(first), "--skip-hived: no hived");
+	ok(!clone_runs_hived("{\"Args\": [\"--execute-maintenance-script=/x\"]}"), "a script: no hived");
+	ok(clone_runs_hived("{\"Args\": [\"--skip-hived-not\", \"--plugin=x\"]}"), "else there is");
+	ok(clone_stop_timeout(first) == 120 && clone_stop_timeout("{\"Config\": {\"StopTimeout\": 7}}") == 7 &&
+	   clone_stop_timeout("{}") == 120, "the time to stop in");
+}
+
+static void
+test_links(void)
+{
+	Clone		clone;
+
+	ok(clone_make(first, CLONE_INDEX, NULL, NULL, NULL, &clone), "an index builder");
+	has(&clone, "\"Cmd\":[\"--execute-maintenance-script=/haf_app_root/scripts/setup_haf_indexes.sh\"]", "its command");
+	has(&clone, "\"Type\":\"volume\",\"Source\":\"anonymous\",\"Target\":\"/data\"", "an anonymous volume is the same one");
+	has(&clone, "\"Target\":\"/data2\",\"ReadOnly\":true", "a read-only mount stays so");
+	lacks(&clone, "\"Binds\"", "each mount is there once");
+	lacks(&clone, "\"Volumes\"", "and no volume is asked for anew");
+	has(&clone, "\"Aliases\":[\"haf-instance\",\"haf\"]", "it answers under all its names");
+	has(&clone, "10.1.2.3", "and at its address");
+	lacks(&clone, "\"Hostname\"", "but has a host name of its own");
+	lacks(&clone, "compose", "Compose does not know it");
+	lacks(&clone, "io.hafstack", "nor do we, yet");
+	has(&clone, "\"mine\":\"yes\"", "other labels stay");
+	has(&clone, "2592000000000000", "large numbers stay whole");
+	has(&clone, "\"ShmSize\":4294967296", "shared memory");
+	ok(strcmp(clone.restart_policy, "no") == 0, "it is not brought back");
+	clone_free(&clone);
+
+	ok(clone_make(first, CLONE_HAF, NULL, NULL, NULL, &clone), "HAF");
+	has(&clone, "\"Cmd\":[\"--plugin=x\"]", "runs hived");
+	ok(strcmp(clone.restart_policy, "on-failure") == 0 && clone.restart_retries == 4, "and is brought back as it was");
+	clone_free(&clone);
+
+	ok(clone_make(first, CLONE_RECOVERY, NULL, NULL, NULL, &clone), "recovery");
+	has(&clone, "\"Cmd\":[\"--skip-hived\",\"--plugin=x\"]", "runs the server alone");
+	ok(strcmp(clone.restart_policy, "always") == 0, "and is brought back");
+	clone_free(&clone);
+}
+
+static void
+test_handoff(void)
+{
+	static const char *const command[] = {"/bin/handoff", "--name=x", NULL};
+	Clone		clone;
+
+	ok(clone_make(first, CLONE_HANDOFF, command, "unix:///var/run/docker.sock", "", &clone), "the hand-off program");
+	has(&clone, "\"Entrypoint\":[\"/bin/handoff\"],\"Cmd\":[\"--name=x\"]", "its command");
+	has(&clone, "\"Target\":\"/run/docker.sock\"", "it has the socket");
+	lacks(&clone, "/data", "and no data");
+	has(&clone, "\"NetworkMode\":\"none\"", "nor a network");
+	clone_free(&clone);
+	ok(clone_make(first, CLONE_HANDOFF, command, "tcp://docker:2376", "/data2/certs", &clone), "over TCP");
+	has(&clone, "\"Target\":\"/data2\"", "it has the certificates");
+	has(&clone, "\"Aliases\":[]", "and a network, but no name in it");
+	clone_free(&clone);
+}
+
+int
+main(void)
+{
+	Clone		clone;
+
+	test_self();
+	test_links();
+	test_handoff();
+	ok(!clone_make("{\"Config\": 1}", CLONE_HAF, NULL, NULL, NULL, &clone), "what is no container is not cloned");
+	ok(!clone_make("nonsense", CLONE_HAF, NULL, NULL, NULL, &clone), "nor what is no JSON");
+	clone_free(&clone);
+	return tap_end();
+}
