@@ -184,6 +184,21 @@ ok(EngineLog->read($t)->before('create', 'rules-delta-sync', 'destroy', 'rules-d
 is(phases(undef), 'preflight index_build haf_sync app_setup app_sync live', 'the stack stays where it was');
 is(scalar(grep { !/delta/ } EngineLog->read($t)->names('start')), 15, 'the others were left alone');
 
+# ---- Rule 6, where the successor cannot be made --------------------------------------------------------------------------
+
+my $missing = "$t->{marks}/missing";
+$t->sql("SELECT hafstack.register_app('epsilon', setup => '" . $t->spec('epsilon', 'setup', 'true') . "',"
+	  . " sync => '" . $t->spec('epsilon', 'sync', $up,
+		HostConfig => qq({"Binds": ["$t->{marks}:/marks"], "Mounts": [{"Type": "bind", "Source": "$missing", "Target": "/data"}]})) . "',"
+	  . " live_sync => '" . $t->spec('epsilon', 'live_sync', 'true') . "')");
+$t->until(q{SELECT failed FROM hafstack.container WHERE app = 'epsilon' AND role = 'sync'}, 'a sync cannot be created');
+$t->until_phase('epsilon', 'app_sync');
+next_look() for 1 .. 2;
+is($t->containers('label=io.hafstack.app=epsilon', 'label=io.hafstack.role=setup'), 'rules-epsilon-setup', 'so the setup before it is not removed');
+mkdir $missing;
+$t->until_phase('epsilon', 'live');
+$t->until(q{SELECT state = 'removed' FROM hafstack.container WHERE app = 'epsilon' AND role = 'setup'}, 'until it is');
+
 # ---- Rule 9: each phase change is one row and one notification --------------------------------------------------------
 
 my $all = 'index_build index_built app_setup setup_done app_sync live';
@@ -215,7 +230,7 @@ $listener->quit;
 
 # ---- Rules 3 and 11: a failed setup -------------------------------------------------------------------------------------
 
-$t->sql("SELECT hafstack.remove_app('$_')") for qw(delta gamma beta alpha);
+$t->sql("SELECT hafstack.remove_app('$_')") for qw(epsilon delta gamma beta alpha);
 $t->until('SELECT count(*) = 0 FROM hafstack.app', 'all apps are removed');
 is($t->containers, 'rules-instance', 'and their containers');
 $t->sql('SELECT hafstack.stop()');
@@ -235,7 +250,7 @@ $t->until_phase('four', 'setup_done');
 next_look();
 is($t->starts('one', 'setup'), 2, 'after max_attempts');
 is($t->phase($_), 'index_built', "$_ waits for it") for qw(two three);
-is(join(' ', grep { /-(two|three)-|-sync$/ } EngineLog->read($t)->names('start')), join(' ', grep { /-sync$/ } $log->names('start'), 'rules-delta-sync'),
+is(join(' ', grep { /-(two|three)-|-sync$/ } EngineLog->read($t)->names('start')), join(' ', grep { /-sync$/ } $log->names('start'), qw(rules-delta-sync rules-epsilon-sync rules-epsilon-live-sync)),
 	'no setup of a dependant, and no first sync, was started');
 is($t->containers('label=io.hafstack.app=one', 'label=io.hafstack.role=setup'), 'rules-one-setup', 'what failed stays to be looked at');
 like($t->sql(q{SELECT waiting_for FROM hafstack.apps WHERE name = 'one'}), qr/exited with code 1.*hafstack\.retry\('one'\)/, 'status names the failure and the way out');

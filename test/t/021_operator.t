@@ -35,8 +35,8 @@ $listener->query_safe('LISTEN hafstack');
 $t->sql("SELECT hafstack.configure(postgres_url => 'postgres://haf_admin:$secret\@db/haf_block_log',"
 	  . qq{ vars => '{"key": "$secret"}', defaults => '{"Env": ["DEFAULT=$secret"]}')});
 my $service = sub {
-	my ($app, $role) = @_;
-	return $t->spec($app, $role, q(trap \"exit 0\" TERM; echo {{key}}; while :; do sleep 0.1; done),
+	my ($app, $role, $farewell) = @_;
+	return $t->spec($app, $role, sprintf(q(trap \"%s exit 0\" TERM; echo {{key}}; while :; do sleep 0.1; done), $farewell // ''),
 		Env => qq(["A=$secret", "URL={{postgres_url}}"]), Labels => qq({"note": "$secret"}), StopTimeout => 5);
 };
 sub app
@@ -46,7 +46,7 @@ sub app
 	$t->sql("SELECT hafstack.register_app('$name'" . join('', map { ", $_ => '$role{$_}'" } sort keys %role) . "$more)");
 }
 app('base', setup => $t->spec('base', 'setup', 'echo done: {{key}}; ' . until_flag('base'), Env => qq(["B=$secret"])),
-	sync => $service->('base', 'sync'), live_sync => $t->spec('base', 'live_sync', 'true'), api => $service->('base', 'api'));
+	sync => $service->('base', 'sync'), live_sync => $t->spec('base', 'live_sync', 'true'), api => $service->('base', 'api', 'sleep 1;'));
 app('upon', setup => $t->spec('upon', 'setup', 'true'), more => ", depends_on => '{base}'");
 app('trap', setup => $t->spec('trap', 'setup', if_flag('trap')), live_sync => $t->spec('trap', 'live_sync', if_flag('live')),
 	sync => $service->('trap', 'sync'));
