@@ -30,6 +30,8 @@
 #define STOP_TIMEOUT_MAX_S	86400
 #define MAINTENANCE_OPTION	"--execute-maintenance-script"
 #define SKIP_HIVED_OPTION	"--skip-hived"
+#define POLICY_LABEL		"io.hafstack.haf-restart-policy"
+#define RETRIES_LABEL		"io.hafstack.haf-restart-retries"
 #define INDEX_SCRIPT		MAINTENANCE_OPTION "=/haf_app_root/scripts/setup_haf_indexes.sh"
 
 /* ---- JSON ---- */
@@ -310,7 +312,6 @@ command_of(const cJSON *config, CloneKind kind)
 	return command;
 }
 
-/* Neither Compose nor hafstack may take it for the one it was made from. */
 static void
 clean_labels(cJSON *labels)
 {
@@ -327,6 +328,46 @@ clean_labels(cJSON *labels)
 	}
 }
 
+/*
+ * The restart policy that HAF is to have.  Each clone carries it in a label, for
+ * its own is another, and the first container's may be taken away by then.
+ */
+static void
+haf_policy(const cJSON *inspect, Clone *out)
+{
+	const cJSON *labels = get(get(inspect, "Config"), "Labels");
+	const cJSON *policy = get(get(inspect, "HostConfig"), "RestartPolicy");
+	const cJSON *retries = get(policy, "MaximumRetryCount");
+	const char *name = get_text(policy, "Name");
+
+	if (get_text(labels, POLICY_LABEL)[0] != '\0')
+	{
+		name = get_text(labels, POLICY_LABEL);
+		out->restart_retries = atoi(get_text(labels, RETRIES_LABEL));
+	}
+	else if (cJSON_IsNumber(retries))
+		out->restart_retries = retries->valueint;
+	if (name[0] == '\0' || strcmp(name, "no") == 0 || strlen(name) >= sizeof(out->restart_policy))
+		name = "unless-stopped";
+	strcpy(out->restart_policy, name);
+}
+
+/* Neither Compose nor hafstack may take it for the one it was made from. */
+static void
+set_labels(const cJSON *inspect, cJSON *body)
+{
+	Clone		haf = {0};
+	char		retries[16];
+
+	clean_labels(get(body, "Labels"));
+	if (!cJSON_IsObject(get(body, "Labels")))
+		put(body, "Labels", cJSON_CreateObject());
+	haf_policy(inspect, &haf);
+	snprintf(retries, sizeof(retries), "%d", haf.restart_retries);
+	cJSON_AddStringToObject(get(body, "Labels"), POLICY_LABEL, haf.restart_policy);
+	cJSON_AddStringToObject(get(body, "Labels"), RETRIES_LABEL, retries);
+}
+
 /* A copy of the container, over the same data. */
 static cJSON *
 body_of(const cJSON *inspect, CloneKind kind)
@@ -341,7 +382,7 @@ body_of(const cJSON *inspect, CloneKind kind)
 	drop(host, of_host);
 	if (strncmp(get_text(body, "Hostname"), get_text(inspect, "Id"), SHORT_ID) == 0)
 		cJSON_DeleteItemFromObjectCaseSensitive(body, "Hostname");
-	clean_labels(get(body, "Labels"));
+	set_labels(inspect, body);
 	put(body, "Cmd", command_of(get(inspect, "Config"), kind));
 	put(host, "Mounts", mounts_of(inspect, NULL, NULL));
 	put(body, "HostConfig", host);
@@ -383,25 +424,15 @@ handoff_body(const cJSON *inspect, const char *const *command, const char *docke
 	return body;
 }
 
-/* Builders end and stay so; HAF is kept up as the one before it was. */
+/* Builders end and stay so; HAF is kept up as the first container was, the
+ * others until the chain, or the program, is over. */
 static void
 set_restart_policy(const cJSON *inspect, CloneKind kind, Clone *out)
 {
-	const cJSON *policy = get(get(inspect, "HostConfig"), "RestartPolicy");
-	const char *name = get_text(policy, "Name");
-	const cJSON *retries = get(policy, "MaximumRetryCount");
-
-	out->restart_retries = 0;
-	if (kind == CLONE_INDEX)
-		name = "no";
-	else if (kind != CLONE_HAF)
-		name = "always";		/* until the chain, or the program, is over */
-	else if (name[0] == '\0' || strcmp(name, "no") == 0 ||
-			 strlen(name) >= sizeof(out->restart_policy))
-		name = "unless-stopped";
-	else if (cJSON_IsNumber(retries))
-		out->restart_retries = retries->valueint;
-	strcpy(out->restart_policy, name);
+	if (kind == CLONE_HAF)
+		haf_policy(inspect, out);
+	else
+		strcpy(out->restart_policy, kind == CLONE_INDEX ? "no" : "always");
 }
 
 bool

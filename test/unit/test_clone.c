@@ -57,6 +57,19 @@ test_self(void)
 	   clone_stop_timeout("{}") == 120, "the time to stop in");
 }
 
+/* A clone of a clone: its labels, whatever its own policy is. */
+static void
+test_again(const char *body)
+{
+	char		text[8192];
+	Clone		clone;
+
+	snprintf(text, sizeof(text), "{\"Id\": \"" ID "\", \"Config\": %s, \"HostConfig\": {\"RestartPolicy\": {\"Name\": \"always\"}}}", body);
+	ok(clone_make(text, CLONE_HAF, NULL, NULL, NULL, &clone) && strcmp(clone.restart_policy, "on-failure") == 0 &&
+	   clone.restart_retries == 4, "HAF made from the recovery container is kept up as the first one");
+	clone_free(&clone);
+}
+
 static void
 test_links(void)
 {
@@ -72,7 +85,9 @@ test_links(void)
 	has(&clone, "10.1.2.3", "and at its address");
 	lacks(&clone, "\"Hostname\"", "but has a host name of its own");
 	lacks(&clone, "compose", "Compose does not know it");
-	lacks(&clone, "io.hafstack", "nor do we, yet");
+	lacks(&clone, "io.hafstack.old", "nor do we, yet");
+	has(&clone, "\"io.hafstack.haf-restart-policy\":\"on-failure\",\"io.hafstack.haf-restart-retries\":\"4\"",
+		"it remembers how HAF is to be kept up");
 	has(&clone, "\"mine\":\"yes\"", "other labels stay");
 	has(&clone, "2592000000000000", "large numbers stay whole");
 	has(&clone, "\"ShmSize\":4294967296", "shared memory");
@@ -86,6 +101,7 @@ test_links(void)
 
 	ok(clone_make(first, CLONE_RECOVERY, NULL, NULL, NULL, &clone), "recovery");
 	has(&clone, "\"Cmd\":[\"--skip-hived\",\"--plugin=x\"]", "runs the server alone");
+	test_again(clone.body);
 	ok(strcmp(clone.restart_policy, "always") == 0, "and is brought back");
 	clone_free(&clone);
 }
