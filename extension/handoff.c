@@ -46,6 +46,7 @@
 #define RECONNECT_MS	1000
 #define LOST_START_MS	2000	/* for a start whose answer was lost to show */
 #define STEADY_MS		10000	/* HAF has to stay up so long */
+#define RESTARTS_MAX	5		/* by the daemon, whose pauses grow until they look steady */
 #define EMPTY_MS		300		/* without a server, before the rest is killed */
 #define EXIT_STOPPED	143
 #define EXIT_USAGE		2
@@ -591,17 +592,19 @@ attend_index(Handoff *handoff, Member *member)
 static void
 attend_server(Handoff *handoff, Member *member)
 {
+	int			restarts = handoff->attempts < RESTARTS_MAX ? handoff->attempts : RESTARTS_MAX;
+
 	if (!runs(member))
 		start_when_due(handoff, member);
 	else if (member->stopped)
 		stop(handoff, member);	/* killed while it stopped HAF itself: begun anew below */
-	else if (member->starts > 0 && now_ms() - member->since < STEADY_MS)
-		nap(handoff, LOOK_MS);
-	else if (member->seen.restarts >= handoff->attempts && member->kind == KIND_HAF)
+	else if (member->kind == KIND_HAF && member->seen.restarts >= restarts)
 	{
 		stop(handoff, member);
 		give_up(handoff, member, "it does not stay up");
 	}
+	else if (member->starts > 0 && now_ms() - member->since < STEADY_MS)
+		nap(handoff, LOOK_MS);
 	else
 	{
 		note(handoff, "over", member->id);
