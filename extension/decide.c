@@ -1060,6 +1060,13 @@ log_missing(const View *view, const Summary *sum, const Step *step)
 	return !step->log_stored && callable(view, sum, step);
 }
 
+/* What the end of a link means depends on where the server is now. */
+static bool
+exit_meaningful(const View *view, const Summary *sum, const Step *step)
+{
+	return !step_is_chained(view, step) || view->stack.place != PLACE_UNKNOWN;
+}
+
 static bool
 exit_not_stored(const View *view, const Summary *sum, const Step *step)
 {
@@ -1256,7 +1263,7 @@ static const struct StepRule
 	{ST(STEP_STARTING), ST(SEEN_CREATED), changeable, ACT_REMOVE},
 	{ST(STEP_STARTING), GONE, was_refused, ACT_NOTE_VANISHED},
 	{ST(STEP_STARTING), GONE, always, ACT_NOTE_LOST},
-	{ST(STEP_RUNNING), ST(SEEN_EXITED), always, ACT_NOTE_EXIT},
+	{ST(STEP_RUNNING), ST(SEEN_EXITED), exit_meaningful, ACT_NOTE_EXIT},
 	{ST(STEP_RUNNING), GONE, always, ACT_NOTE_LOST},
 	{ST(STEP_RUNNING), ST(SEEN_RUNNING), newly_up, ACT_NOTE_UP},
 	{ST(STEP_RUNNING), ST(SEEN_RUNNING), newly_steady, ACT_NOTE_STEADY},

@@ -291,7 +291,7 @@ say_step(const Query *q, const Step *step)
 	bool		none = step->state == STEP_WAITING || step->state == STEP_REMOVED ||
 		step->state == STEP_EXITED;
 
-	if (step->failed && role_is_job(step->role))
+	if (step->failed && (role_is_job(step->role) || step_is_chained(view, step)))
 		say_failed(q, step);
 	else if (none && !app_checked(view, &view->apps[step->app]))
 		say_preflight(q, step->app);
@@ -427,13 +427,17 @@ say_chain(const Query *q)
 	const Stack *stack = &q->view->stack;
 	int			owner = q->owners->index;
 	const Step *build = owner >= 0 ? first_open(q->view, owner, ROLE_INDEX) : NULL;
-	const Step *handoff = &q->view->steps[q->view->apps[HAF_APP].role_first[ROLE_HANDOFF]];
+	const App  *haf = &q->view->apps[HAF_APP];
+	const Step *handoff = &q->view->steps[haf->role_first[ROLE_HANDOFF]];
+	const Step *instance = &q->view->steps[haf->role_first[ROLE_INSTANCE]];
 
 	if (stack->place == PLACE_UNKNOWN)
 		add_note(q->words, is_given(stack->place_note) ? stack->place_note :
 				 "the container that the server runs in is being looked up");
 	else if (build && build->failed)
 		return false;
+	else if (instance->failed)
+		say_step(q, instance);
 	else if (build && decide_hived_here(q->view) && !stack->restart_haf)
 		add(q->words, "hived runs in the container that the server is in: "
 			"SELECT hafstack.start(restart_haf => true) stops it, builds the indexes, and starts it again");
