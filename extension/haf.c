@@ -628,6 +628,8 @@ void
 haf_judge(HafView *haf, Catalog *catalog, TimestampTz now)
 {
 	const Step *instance = instance_step(catalog);
+	const Stack *stack = &catalog->view.stack;
+	TimestampTz started_at = stack->bundled ? stack->place_since : instance ? instance->started_at : 0;
 	bool		by_ready = catalog->instance_ready_is_live;
 	bool		state_ok = by_ready ? haf->connected && haf->consistent_block >= 0 && !haf->dirty :
 		strcmp(haf->state, "LIVE") == 0;
@@ -638,7 +640,9 @@ haf_judge(HafView *haf, Catalog *catalog, TimestampTz now)
 				 haf->trouble[0] ? ": " : "", haf->trouble);
 	else if (!state_ok)
 		note_state(haf, instance);
-	else if (instance != NULL && haf->connected_at != 0 && haf->connected_at < Max(instance->started_at, instance->seen_started))
+	else if (stack->bundled && !decide_hived_here(&catalog->view))
+		snprintf(haf->note, WORDS_MAX, "hived does not run in the container that the server is in");
+	else if (haf->connected_at != 0 && haf->connected_at < started_at)
 		snprintf(haf->note, WORDS_MAX, "hived has not connected since its container was started");
 	else if (!haf_ready(haf))
 		snprintf(haf->note, WORDS_MAX, "HAF has %d indexes or constraints to build (%s)%s%s",

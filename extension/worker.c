@@ -277,6 +277,8 @@ set_view(Worker *worker)
 	view->stack.engine_note = worker->engine_note;
 	view->stack.place = bundled_place(worker);
 	view->stack.place_note = worker->self_note;
+	view->stack.place_since = worker->self == NULL ? 0 : worker->self_seen.started_at -
+		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 	haf_judge(&worker->haf, worker->catalog, view->now);
 	decide_prepare(view);
 }

@@ -202,6 +202,7 @@ typedef struct Stack
 	bool		engine_up;		/* connected, and listed since */
 	Place		place;
 	const char *place_note;		/* PLACE_UNKNOWN: why, in words */
+	int64_t		place_since;	/* when that container was started; 0 unknown */
 	bool		haf_live;		/* by the database alone */
 	const char *haf_note;		/* why not, in words */
 	const char *engine_note;
