@@ -97,8 +97,10 @@ is($behind, 20, 'blocks_behind follows');
 cmp_ok(abs($eta - $behind / $rate), '<', 2, "eta ($eta s) is what remains over the rate ($rate)");
 $t->sql(q{UPDATE hafd.contexts SET current_block_num = 100 WHERE name = 'first'});
 app_says('app', '20 blocks behind', 'the slowest context counts');
-$t->sql(q{UPDATE hafd.contexts SET current_block_num = 99;
-	UPDATE hafd.contexts_attachment SET is_attached = false WHERE context_id = (SELECT id FROM hafd.contexts WHERE name = 'second')});
+# both at once: caught up and attached would be live
+$t->sql(q{BEGIN; UPDATE hafd.contexts SET current_block_num = 99;
+	UPDATE hafd.contexts_attachment SET is_attached = false WHERE context_id = (SELECT id FROM hafd.contexts WHERE name = 'second');
+	COMMIT});
 app_says('app', 'context "second" is detached', 'a detached context');
 $t->sql(q{SELECT hafstack.alter_app('app', wait_for_indexes => true)});
 $t->sql(q{UPDATE hafd.indexes_constraints SET status = 'missing', contexts = ARRAY[(SELECT id FROM hafd.contexts WHERE name = 'first')]
