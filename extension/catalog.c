@@ -513,8 +513,7 @@ load_steps(Catalog *catalog)
 
 /* What was observed of a step stays true when only wishes have changed. */
 static void
-take_over_step(const Catalog *old, const Step *from, const StepInfo *from_info,
-			   Step *to, StepInfo *to_info)
+take_over_step(const Step *from, const StepInfo *from_info, Step *to, StepInfo *to_info)
 {
 	if (from->run != to->run || from->attempt != to->attempt || from->state != to->state)
 	{
@@ -574,8 +573,7 @@ take_over(Catalog *catalog, Catalog *old)
 		memcpy(catalog->app_info[i].note, old->app_info[at].note, WORDS_MAX);
 		for (int role = 0; role < ROLES; role++)
 			for (int n = 0; n < Min(app->role_steps[role], from->role_steps[role]); n++)
-				take_over_step(old,
-							   &old->view.steps[from->role_first[role] + n],
+				take_over_step(&old->view.steps[from->role_first[role] + n],
 							   &old->step_info[from->role_first[role] + n],
 							   &view->steps[app->role_first[role] + n],
 							   &catalog->step_info[app->role_first[role] + n]);
