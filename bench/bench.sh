@@ -76,6 +76,15 @@ worker_pid() {
     return 1
 }
 
+worker_gone() {
+    local i
+    for ((i = 0; i < 100; i++)); do
+        [ -n "$(pg_psql --command="SELECT pid FROM pg_stat_activity WHERE backend_type = 'hafstack worker'")" ] || return 0
+        sleep 0.1
+    done
+    return 1
+}
+
 compile() {                             # NAME [FLAGS...]: bench/NAME.c -> $work/NAME
     local name=$1
     shift

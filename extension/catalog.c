@@ -520,16 +520,7 @@ take_over_step(const Step *from, const StepInfo *from_info, Step *to, StepInfo *
 		to->busy = from->busy && from->run == to->run;
 		return;
 	}
-	to->seen = from->seen;
-	to->seen_exit = from->seen_exit;
-	to->has_health = from->has_health;
-	to->healthy = from->healthy;
-	to->kill_seen = from->kill_seen;
-	to->watched = from->watched;
-	to->refused = from->refused;
-	to->ever_started = from->ever_started;
-	to->quiet_until = from->quiet_until;
-	to->busy = from->busy;
+	decide_keep_observed(to, from);
 	/* a look by name has found it, and it is not written yet */
 	if (to_info->id[0] == '\0')
 		strlcpy(to_info->id, from_info->id, sizeof(to_info->id));

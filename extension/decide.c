@@ -15,6 +15,7 @@
 #define SECOND			INT64_C(1000000)
 #define CALL_PAUSE		SECOND	/* after a call that came to nothing */
 #define STEADY_TIME		(600 * SECOND)	/* a service this long up is well again */
+#define SETTLE_TIME		(SECOND / 2)	/* an API without health check counts as up after it */
 
 const char *const role_names[ROLES] =
 {"index", "instance", "setup", "sync", "live_sync", "api", "recovery", "handoff"};
@@ -165,14 +166,32 @@ step_active(const Step *step)
 		step->seen == SEEN_RUNNING || discarding(step);
 }
 
+/* How long a service has to run before that says something, where its health
+ * does not: one that ended before is not well for having been started again. */
+static int64_t
+settle_time(const View *view, const Step *step)
+{
+	if (step->failures > 0)
+		return view->policy.retry_delay;
+	return step->role == ROLE_API ? SETTLE_TIME : 0;
+}
+
+static bool
+settled(const View *view, const Step *step)
+{
+	return step->running_since != 0 &&
+		view->now >= step->running_since + settle_time(view, step);
+}
+
 /* Up, for whoever waits on it: health counts where there is a check, but
  * nobody waits for the health of a sync, or of a HAF that has days to go. */
 bool
-step_is_up(const Step *step)
+step_is_up(const View *view, const Step *step)
 {
+	bool		by_health = step->has_health && step->role != ROLE_SYNC && step->role != ROLE_INSTANCE;
+
 	return step->state == STEP_RUNNING && step->seen == SEEN_RUNNING &&
-		(step->role == ROLE_SYNC || step->role == ROLE_INSTANCE ||
-		 !step->has_health || step->healthy);
+		(by_health ? step->healthy : settled(view, step));
 }
 
 static bool
@@ -205,7 +224,7 @@ role_up(const View *view, const App *app, Role role)
 	{
 		const Step *step = &view->steps[app->role_first[role] + i];
 
-		if (!step_is_up(step) && !step->done)
+		if (!step_is_up(view, step) && !step->done)
 			return false;
 	}
 	return true;
@@ -276,7 +295,16 @@ decide_prepare(View *view)
 	bool		again = true;
 
 	for (int i = 0; i < view->n_steps; i++)
-		view->steps[i].watched &= view->stack.engine_up;
+	{
+		Step	   *step = &view->steps[i];
+
+		step->watched &= view->stack.engine_up;
+		/* a clock that was set back begins anew */
+		if (step->state != STEP_RUNNING || step->running_since > view->now)
+			step->running_since = 0;
+		if (step->running_since == 0 && step->state == STEP_RUNNING && step->seen == SEEN_RUNNING)
+			step->running_since = view->now;
+	}
 	for (int i = 0; i < view->n_apps; i++)
 	{
 		App		   *app = &view->apps[i];
@@ -303,6 +331,23 @@ decide_prepare(View *view)
 			}
 		}
 	}
+}
+
+void
+decide_keep_observed(Step *step, const Step *from)
+{
+	step->seen = from->seen;
+	step->seen_exit = from->seen_exit;
+	step->seen_started = from->seen_started;
+	step->running_since = from->running_since;
+	step->has_health = from->has_health;
+	step->healthy = from->healthy;
+	step->kill_seen = from->kill_seen;
+	step->watched = from->watched;
+	step->refused = from->refused;
+	step->ever_started = from->ever_started;
+	step->quiet_until = from->quiet_until;
+	step->busy = from->busy;
 }
 
 /* ---- The summary ------------------------------------------------------ */
@@ -862,7 +907,7 @@ predecessor_through(const View *view, const Step *step)
 
 	if (is_first(step))
 		return true;
-	return role_is_job(step->role) ? before->done : before->done || step_is_up(before);
+	return role_is_job(step->role) ? before->done : before->done || step_is_up(view, before);
 }
 
 static bool
@@ -1038,13 +1083,13 @@ not_creatable(const View *view, const Summary *sum, const Step *step)
 static bool
 newly_up(const View *view, const Summary *sum, const Step *step)
 {
-	return !role_is_job(step->role) && step_is_up(step) && (!step->was_up || step->failed);
+	return !role_is_job(step->role) && step_is_up(view, step) && (!step->was_up || step->failed);
 }
 
 static bool
 newly_steady(const View *view, const Summary *sum, const Step *step)
 {
-	return !role_is_job(step->role) && step_is_up(step) && step->failures > 0 &&
+	return !role_is_job(step->role) && step_is_up(view, step) && step->failures > 0 &&
 		view->now >= step->started_at + STEADY_TIME;
 }
 
@@ -1423,7 +1468,10 @@ decide_next_time(const View *view)
 
 		SOONER(step->quiet_until);
 		SOONER(step->retry_at);
-		if (step->failures > 0 && step->state == STEP_RUNNING)
+		if (step->state != STEP_RUNNING)
+			continue;
+		SOONER(step->running_since + settle_time(view, step));
+		if (step->failures > 0)
 			SOONER(step->started_at + STEADY_TIME);
 	}
 #undef SOONER

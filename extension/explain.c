@@ -149,9 +149,9 @@ add_role(const Query *q, int app, Role role)
 /* ---- Steps -------------------------------------------------------------- */
 
 static bool
-is_through(const Step *step)
+is_through(const View *view, const Step *step)
 {
-	return step->done || (!role_is_job(step->role) && step_is_up(step));
+	return step->done || (!role_is_job(step->role) && step_is_up(view, step));
 }
 
 /* The first of a role's containers that is not through; NULL none. */
@@ -163,7 +163,7 @@ first_open(const View *view, int app, Role role)
 	if (it->counts_done[role])
 		return NULL;
 	for (int i = 0; i < it->count[role]; i++)
-		if (!is_through(&view->steps[it->role_first[role] + i]))
+		if (!is_through(view, &view->steps[it->role_first[role] + i]))
 			return &view->steps[it->role_first[role] + i];
 	return NULL;
 }

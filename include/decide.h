@@ -115,6 +115,7 @@ typedef struct Step
 	Seen		seen;
 	int			seen_exit;		/* SEEN_EXITED: its code */
 	int64_t		seen_started;	/* when its process began, as the Engine says; 0 unknown */
+	int64_t		running_since;	/* seen running without a break; 0: it is not */
 	bool		has_health;
 	bool		healthy;
 	bool		kill_seen;		/* somebody sent it a signal */
@@ -275,6 +276,9 @@ typedef enum Outcome			/* of a call */
 	OUTCOME_LOST				/* sent, no answer */
 } Outcome;
 
+/* What was observed of a step stays known when its row is read anew. */
+extern void decide_keep_observed(Step *step, const Step *from);
+
 /* Derive what decide() and decide_explain() need; call after loading or changing a view. */
 extern void decide_prepare(View *view);
 
@@ -323,7 +327,7 @@ extern bool app_renewing(const App *app);	/* reset, and not through yet */
 extern bool app_checked(const View *view, const App *app);	/* preflight passed */
 extern bool app_depends_set_up(const View *view, const App *app);
 extern bool step_unwanted(const View *view, const Step *step);
-extern bool step_is_up(const Step *step);
+extern bool step_is_up(const View *view, const Step *step);
 extern bool step_active(const Step *step);	/* its process runs, or may */
 extern bool step_is_chained(const View *view, const Step *step);	/* has the data directory */
 extern bool decide_hived_here(const View *view);	/* bundled: in this container */

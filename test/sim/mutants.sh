@@ -93,6 +93,12 @@ mutant 9 "the stack goes back while it runs" \
 	's/(stack_is_down[^\n]*\n\{\n)\tif \(view->stack.running\)\n\t\treturn false;/$1/'
 mutant 9 "a phase is left out" \
 	's/\{APP_SETUP_DONE, past_barrier, APP_SYNC\}/{APP_SETUP_DONE, past_barrier, APP_LIVE}/'
+mutant 11 "an API is up the moment it is started" \
+	's/return step->role == ROLE_API \? SETTLE_TIME : 0;/return 0;/'
+mutant 11 "a service that fell is up the moment it is started again" \
+	's/return view->policy.retry_delay;/return SETTLE_TIME;/'
+mutant 11 "the worker sleeps while a service settles" \
+	's/SOONER\(step->running_since \+ settle_time\(view, step\)\);//'
 mutant 11 "work while paused" \
 	's/sum->acting = sum->calling && !view->stack.paused;/sum->acting = sum->calling;/'
 mutant 11 "idle while something runs" \

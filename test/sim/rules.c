@@ -309,6 +309,18 @@ remove_done(const Action *action, const Step *step)
 	}
 }
 
+/* A service that fell is not well for having been started again. */
+static void
+up_note(const Action *action, const Step *before)
+{
+	const Container *container = container_by_id(sim.worker.ids[action->step]);
+
+	if (before->failures > 0 && container != NULL && container->state == SEEN_RUNNING &&
+		!container->has_health && !fate_of(&container->label)->outsider &&
+		sim.world.now < container->began + sim.worker.view.policy.retry_delay)
+		violated(11, "a service that fell counts as up at once");
+}
+
 static void
 remove_intent(const Action *action, const Step *step, const Step *before)
 {
@@ -395,6 +407,9 @@ rules_intent(const Action *action, const Step *before)
 			break;
 		case ACT_NOTE_EXIT:
 			exit_intent(action, step);
+			break;
+		case ACT_NOTE_UP:
+			up_note(action, before);
 			break;
 		case ACT_NOTE_LOST:
 			if (role_is_job(step->role) && !step->failed)

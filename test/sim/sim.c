@@ -167,6 +167,7 @@ pass_time(void)
 		if (next != INT64_MAX && next > sim.world.now)
 			sim.world.now = next;
 	}
+	docker_time_passed();
 }
 
 static void
@@ -212,6 +213,14 @@ step(void)
 
 /* ---- The world stands still ---------------------------------------------- */
 
+/* It runs, and only time tells whether it stays up. */
+static bool
+is_settling(const Step *step)
+{
+	return !role_is_job(step->role) && step->state == STEP_RUNNING && step->seen == SEEN_RUNNING &&
+		!step->has_health && !step_is_up(&sim.worker.view, step);
+}
+
 /* Docker answers, nothing else happens: the rounds must come to an end. */
 static void
 stand_still(void)
@@ -240,7 +249,7 @@ stand_still(void)
 		sim.steps++;
 		n = worker_round();
 		for (int i = 0; i < sim.worker.view.n_steps; i++)
-			quiet &= sim.worker.steps[i].quiet_until <= sim.world.now;
+			quiet &= sim.worker.steps[i].quiet_until <= sim.world.now && !is_settling(&sim.worker.steps[i]);
 		if (n == 0 && quiet && round % 50 != 0)
 		{
 			rules_still();
@@ -248,6 +257,7 @@ stand_still(void)
 			return;
 		}
 		sim.world.now += 100 * MILLISECOND;
+		docker_time_passed();
 	}
 	violated(11, "no end of actions while the world stands still");
 }

@@ -46,6 +46,7 @@ typedef struct Container
 	int			exit_code;
 	int			our_starts;		/* processes that our calls began */
 	bool		signalled;		/* since the process began */
+	int64_t		began;			/* when it did */
 	bool		has_health;
 	bool		healthy;
 	int			seq;			/* of creation */
@@ -195,6 +196,7 @@ extern Fate *fate_of(const Label *label);
 extern void docker_exit(Container *container, int exit_code);
 extern void docker_signal(Container *container, bool kill);
 extern void docker_begin(Container *container);
+extern void docker_time_passed(void);
 extern void docker_delete(Container *container);
 extern Container *docker_create(const Label *label, bool ours);
 extern void call_send(ActionKind kind, const Label *label, int id, int64_t version);

@@ -138,22 +138,6 @@ make_rows(AppRow *app)
 	app->n_rows = n;
 }
 
-/* What was observed of a step stays known as long as the process lives. */
-static void
-keep_observed(Step *step, const Step *old)
-{
-	step->seen = old->seen;
-	step->seen_exit = old->seen_exit;
-	step->has_health = old->has_health;
-	step->healthy = old->healthy;
-	step->kill_seen = old->kill_seen;
-	step->watched = old->watched;
-	step->refused = old->refused;
-	step->ever_started = old->ever_started;
-	step->quiet_until = old->quiet_until;
-	step->busy = old->busy;
-}
-
 static void
 load_steps(int at, const Worker *old)
 {
@@ -181,7 +165,7 @@ load_steps(int at, const Worker *old)
 			if (old->uids[old->steps[o].app] == from->uid && old->steps[o].role == step->role &&
 				old->steps[o].ordinal == step->ordinal && old->steps[o].run == step->run)
 			{
-				keep_observed(step, &old->steps[o]);
+				decide_keep_observed(step, &old->steps[o]);
 				if (step->state == STEP_CREATING)
 					worker->ids[n] = old->ids[o];	/* as found by name */
 			}
@@ -251,7 +235,7 @@ store_step(int at)
 			app->rows[i].step = sim.worker.steps[at];
 			app->rows[i].id = sim.worker.ids[at];
 			/* what is observed is no column */
-			keep_observed(&app->rows[i].step, &(Step) {0});
+			decide_keep_observed(&app->rows[i].step, &(Step) {0});
 			return;
 		}
 	violated(0, "no row for %s", label_text(&label));

@@ -109,7 +109,8 @@ docker_begin(Container *container)
 	container->state = SEEN_RUNNING;
 	container->signalled = container->healthy = false;
 	sim.world.started[container->id] = 1;
-	fate_of(&container->label)->was_up |= !container->has_health || container->label.role != ROLE_API;
+	container->began = sim.world.now;
+	fate_of(&container->label)->was_up |= container->label.role != ROLE_API;
 	note("docker: container %d (%s) runs", container->id, label_text(&container->label));
 	tell(container, false);
 }
@@ -412,6 +413,20 @@ daemon_return(void)
 }
 
 /* ---- What happens by itself ---------------------------------------------- */
+
+/* An API without health check that has run for half a second was up. */
+void
+docker_time_passed(void)
+{
+	for (int i = 0; i < CONTAINERS_MAX; i++)
+	{
+		const Container *container = &sim.world.containers[i];
+
+		if (container->ours && container->state == SEEN_RUNNING && !container->has_health &&
+			sim.world.now >= container->began + SECOND / 2)
+			fate_of(&container->label)->was_up = true;
+	}
+}
 
 static void
 process_step(Container *container)

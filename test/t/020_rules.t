@@ -268,5 +268,20 @@ ok(($log->when("die", "rules-one-setup"))[2] < $log->at("start", "rules-two-setu
 ok($log->before("die", "rules-two-setup", "start", "rules-three-setup"), "and that one's");
 is($t->sql("SELECT failed OR haf_failed FROM hafstack.stack"), "f", "nothing is failed any more");
 
+# ---- Rule 11: a service that falls again and again is never taken for one that is up ------------------------------------
+
+$t->sql($_) for q(ALTER SYSTEM SET hafstack.retry_delay = '4s'), 'SELECT pg_reload_conf()';
+$t->sql("SELECT hafstack.register_app('five', api => '[" . $t->spec('five', 'api', 'test -e /marks/repaired || exit 3; ' . $up)
+	  . ", " . $t->spec('five', 'api2', $up) . "]')");
+$t->until(q{SELECT attempt > 2 AND state = 'exited' FROM hafstack.container WHERE app = 'five' AND role = 'api' AND ordinal = 1},
+	'an API falls at each attempt');
+is($t->phase('five'), 'live', 'its app does not serve');
+is($t->starts('five', 'api2'), 0, 'what waits for it was not started');
+is($t->sql(q{SELECT count(*) FROM hafstack.event WHERE kind = 'failure' AND app = 'five'}), 1, 'that it failed was said once');
+like($t->sql(q{SELECT waiting_for FROM hafstack.apps WHERE name = 'five'}), qr/exited with code 3/, 'and shows all the time');
+flag('repaired');
+$t->until_phase('five', 'serving');
+is($t->sql(q{SELECT failed FROM hafstack.app WHERE name = 'five'}), 'f', 'repaired, it serves and is failed no longer');
+
 $t->done;
 done_testing();
