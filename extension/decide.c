@@ -1272,7 +1272,8 @@ may_remove(const View *view, const Summary *sum, const Step *step)
 		return role_is_job(step->role) && view->stack.running &&
 			successor_created(view, sum, step);
 	if (step_is_chained(view, step))
-		return sum->chain_wanted && may_clone(view) && !link_ready(view, step);
+		return sum->chain_wanted && may_clone(view) && !app->aside && has_work(step) &&
+			!link_ready(view, step);
 	return sum->starting && !app->aside && has_work(step) && app_checked(view, app) &&
 		view->now >= step->retry_at && turn(view, sum, step);
 }
