@@ -577,6 +577,14 @@ is_current(const View *view, const Step *step)
 	return !may_clone(view) || step->spec_version == wanted_version(view, &view->apps[step->app]);
 }
 
+/* Is what the row says of its end that of its last process?  The program starts a
+ * builder anew in the same container, and that may be over before anybody looks. */
+static bool
+end_is_known(const Step *step)
+{
+	return step->seen == SEEN_EXITED && step->seen_started == step->started_at;
+}
+
 /* A link can be handed to the program as it is. */
 static bool
 link_ready(const View *view, const Step *step)
@@ -588,7 +596,7 @@ link_ready(const View *view, const Step *step)
 		case STEP_RUNNING:
 			return true;
 		case STEP_EXITED:
-			return is_current(view, step) && step->log_stored && step->seen != SEEN_ABSENT;
+			return is_current(view, step) && step->log_stored && end_is_known(step);
 		default:
 			return false;
 	}
@@ -1113,6 +1121,20 @@ exit_meaningful(const View *view, const Summary *sum, const Step *step)
 }
 
 static bool
+link_not_looked_at(const View *view, const Summary *sum, const Step *step)
+{
+	return step_is_chained(view, step) && !step->done && callable(view, sum, step) &&
+		(step->seen == SEEN_UNKNOWN || step->seen_started == 0);
+}
+
+static bool
+link_ran_again(const View *view, const Summary *sum, const Step *step)
+{
+	return step_is_chained(view, step) && !step->done && step->seen_started != 0 &&
+		!end_is_known(step);
+}
+
+static bool
 exit_not_stored(const View *view, const Summary *sum, const Step *step)
 {
 	return !step->has_exit;
@@ -1314,6 +1336,7 @@ static const struct StepRule
 	{ST(STEP_RUNNING), ST(SEEN_RUNNING), newly_up, ACT_NOTE_UP},
 	{ST(STEP_RUNNING), ST(SEEN_RUNNING), newly_steady, ACT_NOTE_STEADY},
 	{ST(STEP_EXITED), ST(SEEN_RUNNING), not_done, ACT_NOTE_RUNNING},
+	{ST(STEP_EXITED), ST(SEEN_EXITED), link_ran_again, ACT_NOTE_RUNNING},
 	{ST(STEP_REMOVING), ST(SEEN_RUNNING), not_done, ACT_NOTE_RUNNING},
 	{ST(STEP_REMOVING), ST(SEEN_EXITED), exit_not_stored, ACT_NOTE_RUNNING},
 	{ST(STEP_REMOVING), GONE, never_ran, ACT_NOTE_REMOVED},
@@ -1323,6 +1346,7 @@ static const struct StepRule
 	{ST(STEP_REMOVING), GONE, callable, ACT_HISTORY},
 	{WITH_CONTAINER, ST(SEEN_UNKNOWN), callable, ACT_LOOK},
 	{ST(STEP_EXITED), ST(SEEN_UNKNOWN), log_missing, ACT_LOOK},	/* a TTY's log is another form */
+	{ST(STEP_EXITED), ST(SEEN_UNKNOWN) | ST(SEEN_EXITED), link_not_looked_at, ACT_LOOK},
 	{ST(STEP_EXITED), ANY_SEEN, log_missing, ACT_LOG},
 
 	/* what is due is done */
@@ -1543,6 +1567,7 @@ note_exit(const View *view, Step *step)
 	step->log_stored = false;
 	if (step_is_chained(view, step))
 	{
+		step->started_at = step->seen_started;
 		note_link_exit(view, step);
 		return;
 	}
