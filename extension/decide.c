@@ -61,7 +61,7 @@ typedef struct Summary
 	bool		chain_wanted;	/* it should */
 	bool		chain_ready;	/* every link is made */
 	int			link_to_make;	/* now, -1 none */
-	int64_t		chain_seq;		/* created_seq of the youngest */
+	int64_t		chain_version;
 } Summary;
 
 static int
@@ -563,6 +563,21 @@ decide_chain(const View *view, int *chain)
 	return n;
 }
 
+/* What a hand-off program is told: its spec_version, for the chain may change
+ * between its creation and its start. */
+static int64_t
+chain_version(const View *view)
+{
+	const App  *haf = &view->apps[HAF_APP];
+	uint64_t	version = (uint64_t) wanted_version(view, haf) * 8 + view->stack.place;
+
+	for (int at = next_link(view, -1); at >= 0; at = next_link(view, at))
+		version = version * UINT64_C(1099511628211) + (uint64_t) view->steps[at].created_seq;
+	version = version * UINT64_C(1099511628211) +
+		(uint64_t) view->steps[haf->role_first[ROLE_RECOVERY]].created_seq;
+	return (int64_t) (version >> 1);
+}
+
 /* May containers be cloned from the one the server is in?  A builder's command
  * does not tell what HAF's is. */
 static bool
@@ -609,8 +624,6 @@ add_link(const View *view, Summary *sum, int at)
 
 	if (step->failed)
 		sum->chain_wanted = false;	/* it waits for the operator */
-	if (step->created_seq > sum->chain_seq)
-		sum->chain_seq = step->created_seq;
 	if (link_ready(view, step))
 		return;
 	if (sum->chain_ready && step->state != STEP_EXITED && step->state != STEP_CREATED)
@@ -641,6 +654,7 @@ find_chain(const View *view, Summary *sum)
 	sum->handing_over = step_active(&view->steps[haf->role_first[ROLE_HANDOFF]]);
 	sum->chain_wanted = chain_due(view, sum);
 	sum->chain_ready = true;
+	sum->chain_version = chain_version(view);
 	for (int at = next_link(view, -1); at >= 0; at = next_link(view, at))
 		add_link(view, sum, at);
 	add_link(view, sum, haf->role_first[ROLE_RECOVERY]);
@@ -1158,9 +1172,9 @@ outdated(const View *view, const Summary *sum, const Step *step)
 	/* what the program was given stays as long as it runs */
 	if (step_is_chained(view, step) && (sum->handing_over || !may_clone(view)))
 		return false;
-	/* made for a chain of which a link is another now */
-	if (step->role == ROLE_HANDOFF && step->created_seq < sum->chain_seq)
-		return changeable(view, sum, step);
+	if (step->role == ROLE_HANDOFF)
+		return changeable(view, sum, step) && view->stack.place != PLACE_UNKNOWN &&
+			(step_unwanted(view, step) || step->spec_version != sum->chain_version);
 	return changeable(view, sum, step) &&
 		(step_unwanted(view, step) || step->done ||
 		 step->spec_version != wanted_version(view, &view->apps[step->app]));
@@ -1612,7 +1626,8 @@ intend_create(View *view, Step *step)
 		step->attempt++;
 	step->state = STEP_CREATING;
 	step->run = view->apps[step->app].run;
-	step->spec_version = wanted_version(view, &view->apps[step->app]);
+	step->spec_version = step->role == ROLE_HANDOFF ? chain_version(view) :
+		wanted_version(view, &view->apps[step->app]);
 	step->stopping = step->has_exit = step->log_stored = false;
 	step->exit_code = 0;
 	step->started_at = step->finished_at = 0;
