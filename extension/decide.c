@@ -609,7 +609,7 @@ link_ready(const View *view, const Step *step)
 		case STEP_CREATED:
 			return is_current(view, step);
 		case STEP_RUNNING:
-			return true;
+			return step->seen == SEEN_RUNNING;	/* it may have ended long ago */
 		case STEP_EXITED:
 			return is_current(view, step) && step->log_stored && end_is_known(step);
 		default:
