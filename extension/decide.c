@@ -1622,12 +1622,17 @@ note_removed(const View *view, Step *step)
 static void
 intend_create(View *view, Step *step)
 {
+	int64_t		version = step->role == ROLE_HANDOFF ? chain_version(view) :
+		wanted_version(view, &view->apps[step->app]);
+
+	/* the call before may be carried out yet, and which of the two was is not known */
+	if (step->state == STEP_CREATING && step->spec_version != version)
+		version = 0;
 	if (step->state != STEP_CREATING)
 		step->attempt++;
 	step->state = STEP_CREATING;
 	step->run = view->apps[step->app].run;
-	step->spec_version = step->role == ROLE_HANDOFF ? chain_version(view) :
-		wanted_version(view, &view->apps[step->app]);
+	step->spec_version = version;
 	step->stopping = step->has_exit = step->log_stored = false;
 	step->exit_code = 0;
 	step->started_at = step->finished_at = 0;
@@ -1768,6 +1773,9 @@ settle_create(View *view, Step *step, Outcome outcome)
 			count_failure(view, step);
 			break;
 		case OUTCOME_CONFLICT:
+			step->spec_version = 0; /* made by an earlier call */
+			step->seen = SEEN_UNKNOWN;
+			break;
 		case OUTCOME_LOST:
 			step->seen = SEEN_UNKNOWN;
 			break;
