@@ -600,6 +600,23 @@ end_is_known(const Step *step)
 	return step->seen == SEEN_EXITED && step->seen_started == step->started_at;
 }
 
+/* The program is through and has ended with the recovery container, and of the
+ * links that it was given the next has not run: it could not be started. */
+static bool
+never_came_up(const View *view, const Step *step)
+{
+	const Step *handoff = &view->steps[view->apps[HAF_APP].role_first[ROLE_HANDOFF]];
+	int			at;
+
+	if (view->stack.place != PLACE_RECOVERY || step->seen != SEEN_CREATED ||
+		handoff->state != STEP_EXITED || !handoff->has_exit || handoff->exit_code != 0)
+		return false;
+	for (at = next_link(view, -1); at >= 0; at = next_link(view, at))
+		if (view->steps[at].created_seq != 0 && view->steps[at].created_seq < handoff->created_seq)
+			break;
+	return at == (int) (step - view->steps);
+}
+
 /* A link can be handed to the program as it is. */
 static bool
 link_ready(const View *view, const Step *step)
@@ -607,7 +624,8 @@ link_ready(const View *view, const Step *step)
 	switch (step->state)
 	{
 		case STEP_CREATED:
-			return is_current(view, step);
+			return is_current(view, step) && step->seen == SEEN_CREATED &&
+				!never_came_up(view, step);
 		case STEP_RUNNING:
 			return step->seen == SEEN_RUNNING;	/* it may have ended long ago */
 		case STEP_EXITED:
@@ -1149,6 +1167,12 @@ link_ran_again(const View *view, const Summary *sum, const Step *step)
 }
 
 static bool
+link_given_up(const View *view, const Summary *sum, const Step *step)
+{
+	return step_is_chained(view, step) && never_came_up(view, step);
+}
+
+static bool
 exit_not_stored(const View *view, const Summary *sum, const Step *step)
 {
 	return !step->has_exit;
@@ -1340,6 +1364,7 @@ static const struct StepRule
 	{ST(STEP_CREATING), ST(SEEN_ABSENT), not_creatable, ACT_NOTE_VANISHED},
 	{ST(STEP_CREATED), ST(SEEN_RUNNING) | ST(SEEN_EXITED), always, ACT_NOTE_RUNNING},
 	{ST(STEP_CREATED), GONE, always, ACT_NOTE_VANISHED},
+	{ST(STEP_CREATED), ST(SEEN_CREATED), link_given_up, ACT_NOTE_REFUSED},
 	{ST(STEP_STARTING), ST(SEEN_RUNNING) | ST(SEEN_EXITED), always, ACT_NOTE_RUNNING},
 	{ST(STEP_STARTING), ST(SEEN_CREATED), was_refused, ACT_NOTE_REFUSED},
 	{ST(STEP_STARTING), ST(SEEN_CREATED), changeable, ACT_REMOVE},
@@ -1538,6 +1563,13 @@ count_failure(const View *view, Step *step)
 	step->retry_at = view->now + backoff(&view->policy, step->failures);
 }
 
+static void
+give_up_link(const View *view, Step *step)
+{
+	step->failed = true;
+	step->failures = view->policy.max_attempts;
+}
+
 /*
  * A link of the chain has ended.  The hand-off program goes by exit codes alone,
  * for a builder ignores signals, and so do we.  It has tried as often as it may
@@ -1555,10 +1587,7 @@ note_link_exit(const View *view, Step *step)
 	}
 	else if (step->role == ROLE_INDEX ||
 			 (step->role == ROLE_INSTANCE && view->stack.place == PLACE_RECOVERY))
-	{
-		step->failed = true;
-		step->failures = view->policy.max_attempts;
-	}
+		give_up_link(view, step);
 }
 
 static void
@@ -1700,6 +1729,8 @@ intend_step(View *view, const Action *action)
 			step->state = STEP_EXITED;
 			step->log_stored = true;	/* it has never run */
 			count_failure(view, step);
+			if (step_is_chained(view, step))
+				give_up_link(view, step);	/* the program has tried as often as it may */
 			break;
 		case ACT_NOTE_EXIT:
 			note_exit(view, step);
