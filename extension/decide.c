@@ -665,11 +665,14 @@ static void
 find_chain(const View *view, Summary *sum)
 {
 	const App  *haf = &view->apps[HAF_APP];
+	const Step *handoff = &view->steps[haf->role_first[ROLE_HANDOFF]];
 
 	sum->link_to_make = -1;
 	if (!view->stack.bundled)
 		return;
-	sum->handing_over = step_active(&view->steps[haf->role_first[ROLE_HANDOFF]]);
+	/* an operator may have started it again */
+	sum->handing_over = step_active(handoff) ||
+		(handoff->state == STEP_EXITED && handoff->seen == SEEN_UNKNOWN);
 	sum->chain_wanted = chain_due(view, sum);
 	sum->chain_ready = true;
 	sum->chain_version = chain_version(view);
@@ -1155,8 +1158,10 @@ exit_meaningful(const View *view, const Summary *sum, const Step *step)
 static bool
 link_not_looked_at(const View *view, const Summary *sum, const Step *step)
 {
-	return step_is_chained(view, step) && !step->done && callable(view, sum, step) &&
-		(step->seen == SEEN_UNKNOWN || step->seen_started == 0);
+	bool		chained = step_is_chained(view, step);
+
+	return (chained || step->role == ROLE_HANDOFF) && !step->done && callable(view, sum, step) &&
+		(step->seen == SEEN_UNKNOWN || (chained && step->seen_started == 0));
 }
 
 static bool
