@@ -58,7 +58,7 @@ register_app(void)
 	row.app.name = names[row.uid % 8];
 	row.app.generation = row.app.spec_version = 1;
 	row.app.run = row.app.current_run = catalog->next_run++;
-	row.app.count[ROLE_INDEX] = sim.world.hived_connected ? 0 : (int) draw(3);
+	row.app.count[ROLE_INDEX] = sim.world.hived_connected && !sim.bundled ? 0 : (int) draw(3);
 	row.app.count[ROLE_SETUP] = (int) draw(3);
 	row.app.count[ROLE_SYNC] = (int) draw(3);
 	row.app.count[ROLE_LIVE_SYNC] = chance(300) ? 1 + (int) draw(2) : 0;
@@ -112,16 +112,28 @@ has_dependants(const AppRow *app)
 	return false;
 }
 
-static void
-start(void)
+/* There are indexes to build, for which hived would have to be stopped. */
+static bool
+late_index(void)
 {
 	for (int i = 1; i < sim.catalog.n_apps; i++)
 		if (sim.world.hived_connected && !sim.catalog.apps[i].app.held &&
 			index_pending(&sim.catalog.apps[i]))
-			return;
-	note("sql: start");
-	sim.catalog.stack.running = true;
-	sim.catalog.stack.force_stop = false;
+			return true;
+	return false;
+}
+
+static void
+start(bool restart_haf)
+{
+	Stack	   *stack = &sim.catalog.stack;
+
+	if (restart_haf ? stack->running && stack->phase > STACK_INDEX_BUILD : late_index())
+		return;
+	note("sql: start%s", restart_haf ? " with restart_haf" : "");
+	stack->running = true;
+	stack->restart_haf = restart_haf;
+	stack->force_stop = false;
 	changed(NULL);
 }
 
@@ -158,7 +170,7 @@ stack_call(void)
 			changed(NULL);
 			break;
 		default:
-			start();
+			start(sim.bundled && chance(400));
 	}
 }
 
@@ -177,8 +189,9 @@ app_call(AppRow *app)
 			app->app.held = false;
 			break;
 		case 3:
-			if (app->app.removing || (sim.world.hived_connected && app->app.count[ROLE_INDEX] &&
-									  !app->app.counts_done[ROLE_INDEX]) || chance(300))
+			if (app->app.removing || chance(300) ||
+				(sim.world.hived_connected && app->app.count[ROLE_INDEX] &&
+				 !app->app.counts_done[ROLE_INDEX] && !sim.bundled))
 				return;
 			note("sql: reset %s", app->app.name);
 			app->app.run = sim.catalog.next_run++;
@@ -210,6 +223,12 @@ operator_call(void)
 {
 	AppRow	   *app = any_app();
 
+	if (sim.bundled && !sim.world.server)
+	{
+		if (chance(200))
+			chain_rescue();
+		return;
+	}
 	if (chance(150))
 		register_app();
 	else if (chance(250))
@@ -235,22 +254,57 @@ operator_begin(void)
 	catalog->next_run = 1;
 	catalog->stack.generation = catalog->stack.spec_version = 1;
 	haf->app.name = names[0];
-	haf->app.count[ROLE_INSTANCE] = (int) draw(2);
+	haf->app.count[ROLE_INSTANCE] = sim.bundled ? 1 : (int) draw(2);
+	haf->app.count[ROLE_RECOVERY] = haf->app.count[ROLE_HANDOFF] = sim.bundled;
+	catalog->stack.bundled = sim.bundled;
 	haf->app.count[ROLE_LIVE_SYNC] = chance(300);
 	for (int i = (int) draw(APPS_MAX); i > 0; i--)
 		register_app();
 	if (chance(800))
-		start();
+		start(false);
 }
 
 /* ---- The end of a history: somebody brings it to a good end -------------- */
+
+/* bundled: hived can be stopped for an index, when the stack is idle. */
+static bool
+may_build_late(const AppRow *app)
+{
+	Stack	   *stack = &sim.catalog.stack;
+
+	/* some ask for it, others say that the indexes are there */
+	if (!sim.bundled || app->uid % 2 == 0)
+		return false;
+	if (stack->running && stack->phase > STACK_INDEX_BUILD)
+	{
+		note("sql: stop, for %s's indexes", app->app.name);
+		stack->running = false;
+		changed(NULL);
+	}
+	else if (stack->running && !stack->restart_haf && sim.world.hived_connected)
+		start(true);
+	return true;
+}
 
 void
 operator_help(void)
 {
 	Catalog    *catalog = &sim.catalog;
 	Stack	   *stack = &catalog->stack;
+	Container  *rival;
 
+	if (sim.bundled && (!sim.world.server || chain_stuck()))
+	{
+		chain_rescue();
+		return;
+	}
+	if (sim.bundled && sim.world.daemon_up && (rival = chain_rival()) != NULL)
+	{
+		note("operator: docker stop %d, and no restart", rival->id);
+		rival->policy = RESTART_NO;
+		docker_signal(rival, true);
+		program_end();
+	}
 	if (stack->paused || stack->copied)
 	{
 		stack->paused = stack->copied = false;
@@ -267,27 +321,26 @@ operator_help(void)
 			changed(i == HAF_APP ? NULL : app);
 		}
 		/* as explain() says */
-		if (i != HAF_APP && index_pending(app) && stack->phase > STACK_INDEX_BUILD)
-		{
-			app->app.counts_done[ROLE_INDEX] = true;
-			app->app.spec_version++;
-			changed(app);
-		}
-		if (i != HAF_APP && sim.world.hived_connected && index_pending(app))
+		if (i != HAF_APP && index_pending(app) && !app->app.removing && may_build_late(app))
+			;
+		else if (i != HAF_APP && index_pending(app) &&
+				 (sim.world.hived_connected || stack->phase > STACK_INDEX_BUILD))
 		{
 			app->app.counts_done[ROLE_INDEX] = true;
 			app->app.spec_version++;
 			changed(app);
 		}
 	}
-	if (!stack->running)
-		start();
+	if (!stack->running && (stack->phase == STACK_IDLE || !late_index()))
+		start(sim.bundled && late_index());
 	/* containers in the way: strangers, and ours of another time */
 	for (int i = 0; i < CONTAINERS_MAX; i++)
 	{
 		Container  *container = &sim.world.containers[i];
 		const Row  *row = container->id ? row_of(&container->label) : NULL;
 
+		if (container->has_data && (!container->ours || container->state == SEEN_RUNNING))
+			continue;
 		if (container->id && (!container->ours || !row ||
 							  (row->id && row->id != container->id)))
 		{
@@ -317,12 +370,15 @@ meddle_with(Container *container)
 	switch (container->state == SEEN_EXITED && chance(500) ? 1 : draw(4))
 	{
 		case 0:
+			if (container->id == sim.world.first)
+				break;
 			note("outsider: docker rm -f %d", container->id);
 			docker_delete(container);
 			break;
 		case 1:
 			if (container->state == SEEN_RUNNING)
 				break;
+			container->stopped_by_hand = false;
 			note("outsider: docker start %d", container->id);
 			docker_begin(container);
 			break;
@@ -345,9 +401,9 @@ outsider_act(void)
 		return;
 	if (!container || chance(200))
 		make_stranger();
-	else if (container->ours)
+	else if (container->ours || (container->has_data && container->state != SEEN_RUNNING))
 		meddle_with(container);
-	else
+	else if (!container->has_data)
 	{
 		note("outsider: a stranger goes");
 		container->id = 0;

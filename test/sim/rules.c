@@ -95,6 +95,12 @@ aside(int at)
 	return false;
 }
 
+bool
+rules_aside(int app)
+{
+	return aside(app);
+}
+
 static bool
 haf_is_live(void)
 {
@@ -212,6 +218,8 @@ start_intent(const Action *action, const Step *step)
 {
 	const App  *app = view_app(action->app);
 
+	if (sim.bundled && (step->role == ROLE_INDEX || step->role == ROLE_INSTANCE))
+		return;					/* chain_rules.c */
 	may_work(action, "start");
 	predecessors(action, step);
 	switch (step->role)
@@ -240,7 +248,8 @@ start_intent(const Action *action, const Step *step)
 			break;
 		case ROLE_RECOVERY:
 		case ROLE_HANDOFF:
-			violated(1, "a container of the bundled topology starts in another");
+			if (!sim.bundled)
+				violated(1, "a container of the bundled topology starts in another");
 			break;
 	}
 }
@@ -354,6 +363,8 @@ stop_intent(const Action *action, const Step *step)
 
 	if (leaving(app) || step->run != app->run || step->ordinal > app->count[step->role])
 		return;
+	if (step->role == ROLE_HANDOFF && sim.catalog.stack.paused)
+		return;
 	if (sim.catalog.stack.running)
 		violated(11, "something is stopped while the stack runs");
 	if (role_is_job(step->role) && step->role != ROLE_LIVE_SYNC && !sim.catalog.stack.force_stop)
@@ -390,6 +401,8 @@ rules_intent(const Action *action, const Step *before)
 {
 	const Step *step = action->step >= 0 ? &sim.worker.steps[action->step] : NULL;
 
+	if (sim.bundled && step)
+		chain_rules_intent(action);
 	switch (action->kind)
 	{
 		case ACT_CREATE:
@@ -531,10 +544,14 @@ static void
 nothing_runs(void)
 {
 	for (int i = 0; i < CONTAINERS_MAX && !sim.meddled; i++)
-		if (sim.world.containers[i].id && sim.world.containers[i].ours &&
-			sim.world.containers[i].state == SEEN_RUNNING)
-			violated(11, "stopped, and %s still runs",
-					 label_text(&sim.world.containers[i].label));
+	{
+		const Container *container = &sim.world.containers[i];
+		bool		by_hand = container->id == sim.world.program.id && sim.world.program.by_hand;
+
+		if (container->id && container->ours && !container->has_data && !by_hand &&
+			container->state == SEEN_RUNNING)
+			violated(11, "stopped, and %s still runs", label_text(&container->label));
+	}
 }
 
 static void
@@ -549,6 +566,8 @@ stack_phase(const Action *action, int from)
 	}
 	if (action->to != from + 1)
 		violated(9, "stack phase %d after %d", action->to, from);
+	if (sim.bundled && action->to == STACK_HAF_SYNC)
+		chain_rules_haf_sync();
 	if (action->to == STACK_APP_SETUP && !haf_is_live())
 		violated(2, "app_setup while HAF is not live");
 	for (int i = 0; i < sim.worker.view.n_apps; i++)
@@ -588,7 +607,8 @@ app_done(const App *app)
 bool
 rules_all_done(void)
 {
-	if (sim.catalog.stack.phase != STACK_LIVE || sim.catalog.stack.failed)
+	if (sim.catalog.stack.phase != STACK_LIVE || sim.catalog.stack.failed ||
+		(sim.bundled && !chain_all_done()))
 		return false;
 	for (int i = 1; i < sim.catalog.n_apps; i++)
 		if (leaving(&sim.catalog.apps[i].app) || !app_done(&sim.catalog.apps[i].app))
@@ -603,7 +623,8 @@ has_reason(void)
 	const View *view = &sim.worker.view;
 
 	if (!view->stack.running || view->stack.paused || view->stack.copied ||
-		!view->stack.haf_live || decide_next_time(view) != INT64_MAX)
+		(!view->stack.haf_live && !sim.bundled) || decide_next_time(view) != INT64_MAX ||
+		(sim.bundled && chain_has_reason()))
 		return true;
 	for (int i = 0; i < view->n_apps; i++)
 	{
@@ -681,6 +702,8 @@ rules_still(void)
 		if (sim.recording)
 			note("explain: %s: %s", i < 0 ? "stack" : view->apps[i].name, words);
 	}
+	if (sim.bundled)
+		chain_rules_still();
 	if (!has_reason() && !rules_all_done())
 		violated(11, "everything stands still, for no reason");
 }

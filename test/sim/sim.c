@@ -2,9 +2,9 @@
  * sim.c
  *		Random histories of a stack, each step followed by the rules of the design.
  *
- *		sim [--seed N] [--steps N] [--histories N] [--trace]
+ *		sim [--seed N] [--steps N] [--histories N] [--bundled N] [--trace]
  *
- * A history has its own random numbers, drawn from the seed and its number, so
+ * Of a thousand histories --bundled N are of the bundled topology.  A history has its own random numbers, drawn from the seed and its number, so
  * a failing one is run a second time, with a trace.  At its end the faults stop,
  * an operator helps, and everything has to come to its last phase.
  */
@@ -20,13 +20,14 @@
 #define LINES		200			/* of the trace that are kept */
 #define CHAOS_STEPS	3000
 #define END_STEPS	20000
-#define STILL_ROUNDS	400
+#define STILL_ROUNDS	1000
 
 Sim			sim;
 
 static jmp_buf failure;
 static char lines[LINES][256];
 static long n_lines;
+static int	bundled_share = 333;
 static char verdict[256];
 
 /* ---- Random numbers, trace ----------------------------------------------- */
@@ -123,8 +124,11 @@ one_call(void)
 static void
 troubles(void)
 {
-	switch (draw(6))
+	switch (draw(7))
 	{
+		case 6:
+			sim.world.place_hidden = sim.bundled;
+			break;
 		case 0:
 			if (sim.world.daemon_up)
 				daemon_down(chance(500));
@@ -149,6 +153,7 @@ recover(void)
 	if (!sim.world.daemon_up)
 		daemon_return();
 	sim.world.network_up = true;
+	sim.world.place_hidden &= !sim.calm && chance(800);
 	if (!sim.worker.alive || !sim.worker.connected)
 		worker_connect();
 }
@@ -176,6 +181,7 @@ step(void)
 	uint64_t	what = draw(1000);
 
 	sim.steps++;
+	sim.bundled_steps += sim.bundled;
 	if (what < 350)
 	{
 		if (sim.worker.alive)
@@ -196,6 +202,8 @@ step(void)
 	{
 		if (sim.worker.connected)
 			worker_resync();
+		else if (sim.bundled && sim.world.daemon_up)
+			worker_connect();	/* the server has just begun, in another container */
 	}
 	else if (what < 930)
 		recover();
@@ -221,7 +229,53 @@ is_settling(const Step *step)
 		!step->has_health && !step_is_up(&sim.worker.view, step);
 }
 
-/* Docker answers, nothing else happens: the rounds must come to an end. */
+static void
+answer_everything(void)
+{
+	while (sim.world.n_news > 0)
+		worker_hear();
+	for (int i = 0; i < CALLS_MAX; i++)
+		while (sim.world.calls[i].used)
+			call_progress(&sim.world.calls[i]);
+}
+
+/* One round of a world in which Docker answers and nothing else happens; true
+ * when there is nothing left to do. */
+static bool
+still_round(int round)
+{
+	bool		quiet = !chain_busy();
+	size_t		n;
+
+	sim.steps++;
+	sim.bundled_steps += sim.bundled;
+	if (sim.bundled)
+		program_step();
+	if (!sim.worker.connected)
+		worker_connect();		/* it came with the server, in another container */
+	if (!sim.worker.alive)
+		return quiet;
+	answer_everything();
+	if (round % 50 == 0)
+		worker_resync();
+	n = worker_round();
+	for (int i = 0; i < sim.worker.view.n_steps; i++)
+		quiet &= sim.worker.steps[i].quiet_until <= sim.world.now && !is_settling(&sim.worker.steps[i]);
+	return n == 0 && quiet && round % 50 != 0;
+}
+
+static void
+let_time_pass(void)
+{
+	int64_t		until = chain_busy() ? sim.world.program.until : 0;
+
+	sim.world.now += 100 * MILLISECOND;
+	if (until > sim.world.now && chance(200))
+		sim.world.now = until;
+	docker_time_passed();
+}
+
+/* The rounds must come to an end. */
 static void
 stand_still(void)
 {
@@ -236,28 +290,16 @@ stand_still(void)
 			sim.world.calls[i].used = false;
 	for (int round = 0; round < STILL_ROUNDS; round++)
 	{
-		size_t		n;
-		bool		quiet = true;
+		bool		still = still_round(round);
 
-		while (sim.world.n_news > 0)
-			worker_hear();
-		for (int i = 0; i < CALLS_MAX; i++)
-			while (sim.world.calls[i].used)
-				call_progress(&sim.world.calls[i]);
-		if (round % 50 == 0)
-			worker_resync();
-		sim.steps++;
-		n = worker_round();
-		for (int i = 0; i < sim.worker.view.n_steps; i++)
-			quiet &= sim.worker.steps[i].quiet_until <= sim.world.now && !is_settling(&sim.worker.steps[i]);
-		if (n == 0 && quiet && round % 50 != 0)
-		{
+		if (still && sim.worker.alive)
 			rules_still();
+		if (still || (sim.bundled && chain_rival()))
+		{
 			sim.calm = calm;
 			return;
 		}
-		sim.world.now += 100 * MILLISECOND;
-		docker_time_passed();
+		let_time_pass();
 	}
 	violated(11, "no end of actions while the world stands still");
 }
@@ -271,13 +313,16 @@ begin(long history)
 
 	sim.random = mix(sim.seed * UINT64_C(0x2545f4914f6cdd1d) + (uint64_t) history);
 	sim.history = history;
+	sim.bundled = chance(bundled_share);
 	sim.calm = sim.kind = sim.meddled = false;
 	sim.recording = recording;
 	sim.outsiders = chance(700) ? 0 : 1000 >> draw(4);
 	world_begin();
 	rules_begin();
-	operator_begin();
 	worker_begin();
+	if (sim.bundled)
+		chain_begin();
+	operator_begin();
 	worker_connect();
 }
 
@@ -364,11 +409,13 @@ main(int argc, char **argv)
 			steps = number(argv[++i]);
 		else if (more && strcmp(argv[i], "--histories") == 0)
 			histories = number(argv[++i]);
+		else if (more && strcmp(argv[i], "--bundled") == 0)
+			bundled_share = (int) number(argv[++i]);
 		else if (more && strcmp(argv[i], "--history") == 0)
 			first = number(argv[++i]);
 		else
 		{
-			fprintf(stderr, "usage: sim [--seed N] [--steps N] [--histories N] [--history FIRST] [--trace]\n");
+			fprintf(stderr, "usage: sim [--seed N] [--steps N] [--histories N] [--history FIRST] [--bundled N] [--trace]\n");
 			return 2;
 		}
 	}
@@ -378,7 +425,7 @@ main(int argc, char **argv)
 			report(history);
 			return 1;
 		}
-	printf("%ld steps in %ld histories with seed %" PRIu64 ": every rule held\n",
-		   sim.steps, history - first, sim.seed);
+	printf("%ld steps, %ld of them bundled, in %ld histories with seed %" PRIu64 ": every rule held\n",
+		   sim.steps, sim.bundled_steps, history - first, sim.seed);
 	return 0;
 }

@@ -101,6 +101,7 @@ take_requests(AppRow *app)
 		{
 			fate->retried = true;
 			fate->failed_exits = 0;
+			chain_retried(app->rows[i].id);
 			step->failed = false;
 			step->failures = 0;
 			step->retry_at = 0;
@@ -190,6 +191,7 @@ worker_load(bool afresh)
 	worker->view.policy = (Policy) {MAX_ATTEMPTS, 10 * SECOND, 300 * SECOND};
 	worker->view.stack = catalog->stack;
 	worker->view.stack.engine_up = worker->connected;
+	worker->view.stack.place = worker->place;
 	for (int i = 0; i < catalog->n_apps; i++)
 	{
 		AppRow	   *from = &catalog->apps[i];
@@ -336,12 +338,27 @@ action_text(const Action *action)
 	return text;
 }
 
+/* As in bundled.c: from here through the whole chain. */
+static void
+handoff_command(Command *command)
+{
+	const Worker *worker = &sim.worker;
+	int			chain[STEPS_MAX];
+
+	command->from = sim.world.server;
+	command->recovery = worker->ids[worker->apps[HAF_APP].role_first[ROLE_RECOVERY]];
+	command->n_links = decide_chain(&worker->view, chain);
+	for (int i = 0; i < command->n_links; i++)
+		command->links[i] = worker->ids[chain[i]];
+}
+
 static void
 send_call(const Action *action)
 {
 	Worker	   *worker = &sim.worker;
 	const App  *app = &worker->apps[action->app];
 	Label		label = {worker->uids[action->app], 0, 0, 0, 0};
+	Call	   *call;
 	int			id = 0;
 
 	if (action->step >= 0)
@@ -354,7 +371,9 @@ send_call(const Action *action)
 			id = 0;
 		rules_send(action->kind, id);
 	}
-	call_send(action->kind, &label, id, worker->view.stack.spec_version + app->spec_version);
+	call = call_send(action->kind, &label, id, worker->view.stack.spec_version + app->spec_version);
+	if (action->kind == ACT_CREATE && label.role == ROLE_HANDOFF)
+		handoff_command(&call->command);
 }
 
 /* False: the round is over, the view is another one now. */
@@ -420,6 +439,20 @@ act(const Action *action)
 	return true;
 }
 
+/* The Engine is asked for the container that the server is in, until it answers;
+ * a process is never anywhere else. */
+static void
+find_place(void)
+{
+	Worker	   *worker = &sim.worker;
+
+	if (sim.bundled && worker->place == PLACE_UNKNOWN && worker->connected &&
+		!sim.world.place_hidden && !fault(300))
+		worker->place = chain_place();
+	worker->view.stack.place = worker->place;
+	worker->view.stack.place_note = chance(500) ? "Docker does not know it" : "";
+}
+
 size_t
 worker_round(void)
 {
@@ -429,7 +462,9 @@ worker_round(void)
 	if (worker->changes != sim.catalog.changes && !fault(300))
 		worker_load(false);
 	worker->view.now = sim.world.now;
-	worker->view.stack.haf_live = sim.world.haf_live;
+	find_place();
+	worker->view.stack.haf_live = sim.world.haf_live &&
+		(!sim.bundled || decide_hived_here(&worker->view));
 	worker->view.stack.haf_note = "3 blocks behind";
 	for (int i = 1; i < worker->view.n_apps; i++)
 	{
@@ -482,6 +517,8 @@ take_look(Step *step, int *id, const Call *call)
 		return;
 	step->seen = call->seen;
 	step->seen_exit = call->exit_code;
+	/* of the Engine's times only this counts, that no two processes have the same */
+	step->seen_started = call->process;
 	step->has_health = call->has_health;
 	step->healthy = call->healthy;
 	if (step->state == STEP_CREATING && call->found_id)
@@ -624,6 +661,8 @@ worker_resync(void)
 void
 worker_connect(void)
 {
+	if (sim.bundled && !sim.world.server)
+		return;
 	if (!sim.worker.alive)
 	{
 		note("worker: begins");

@@ -58,8 +58,8 @@ fate_of(const Label *label)
 	return fate;
 }
 
-static void
-tell(const Container *container, bool kill)
+void
+docker_tell(const Container *container, bool kill)
 {
 	World	   *world = &sim.world;
 
@@ -108,11 +108,16 @@ docker_begin(Container *container)
 {
 	container->state = SEEN_RUNNING;
 	container->signalled = container->healthy = false;
+	container->lives++;
 	sim.world.started[container->id] = 1;
 	container->began = sim.world.now;
+	container->process = ++sim.world.processes;
 	fate_of(&container->label)->was_up |= container->label.role != ROLE_API;
 	note("docker: container %d (%s) runs", container->id, label_text(&container->label));
-	tell(container, false);
+	if (container->id == sim.world.program.id)
+		program_begun(container);
+	data_begun(container);
+	docker_tell(container, false);
 }
 
 void
@@ -122,7 +127,8 @@ docker_exit(Container *container, int exit_code)
 
 	container->state = SEEN_EXITED;
 	container->exit_code = exit_code;
-	container->healthy = false;
+	container->healthy = container->locked_out = false;
+	container->lives++;
 	note("docker: container %d (%s) exits %d%s", container->id, label_text(&container->label),
 		 exit_code, container->signalled ? ", signalled" : "");
 	if (container->ours && exit_code == 0 && role_is_job(container->label.role))
@@ -132,7 +138,9 @@ docker_exit(Container *container, int exit_code)
 		else
 			fate->succeeded = true;
 	}
-	tell(container, false);
+	chain_exit(container);
+	docker_tell(container, false);
+	data_ended(container);
 }
 
 /* What a process does when it is signalled. */
@@ -142,7 +150,12 @@ docker_signal(Container *container, bool kill)
 	bool		graceful;
 
 	container->signalled = true;
-	tell(container, true);
+	docker_tell(container, true);
+	if (container->has_data || container->id == sim.world.program.id)
+	{
+		chain_signal(container, kill);
+		return;
+	}
 	if (role_is_job(container->label.role))
 		graceful = fault(20);
 	else
@@ -163,13 +176,14 @@ docker_delete(Container *container)
 		fate->unknown = true;
 		fate->retried = false;
 	}
-	tell(container, false);
+	docker_tell(container, false);
+	data_ended(container);
 	container->id = 0;
 }
 
 /* ---- Calls --------------------------------------------------------------- */
 
-void
+Call *
 call_send(ActionKind kind, const Label *label, int id, int64_t version)
 {
 	for (int i = 0; i < CALLS_MAX; i++)
@@ -185,7 +199,7 @@ call_send(ActionKind kind, const Label *label, int id, int64_t version)
 		call->id = id;
 		call->version = version;
 		call->lost = fault(30);
-		return;
+		return call;
 	}
 	violated(0, "the simulator ran out of calls");
 }
@@ -212,6 +226,11 @@ deliver_create(Call *call)
 	container = docker_create(&call->label, true);
 	call->found_id = container->id;
 	rules_created(container);
+	if (call->label.role == ROLE_HANDOFF)
+		program_made(container, &call->command);
+	container->has_data = sim.bundled && (call->label.role == ROLE_INDEX ||
+										  call->label.role == ROLE_INSTANCE || call->label.role == ROLE_RECOVERY);
+	container->hived = call->label.role == ROLE_INSTANCE;
 	fate_of(&call->label)->last_seq = container->seq;
 	return OUTCOME_OK;
 }
@@ -228,6 +247,8 @@ deliver_start(Call *call)
 	if (fault(40))
 		return OUTCOME_REFUSED;
 	container->our_starts++;
+	container->stopped_by_hand = false;
+	container->restarts = 0;
 	fate_of(&container->label)->our_starts++;
 	docker_begin(container);
 	rules_started(container);
@@ -241,8 +262,14 @@ deliver_stop(Call *call)
 
 	if (!container)
 		return OUTCOME_ABSENT;
-	if (container->state != SEEN_RUNNING)
+	if (container->state != SEEN_RUNNING || container->restarting)
 		return OUTCOME_CONFLICT;
+	if (container->label.role == ROLE_HANDOFF && call->kind == ACT_STOP)
+	{
+		docker_tell(container, true);
+		program_ask();
+		return OUTCOME_OK;
+	}
 	docker_signal(container, call->kind == ACT_KILL);
 	return OUTCOME_OK;
 }
@@ -280,6 +307,7 @@ deliver_look(Call *call)
 	call->found_id = container->id;
 	call->seen = container->state;
 	call->exit_code = container->exit_code;
+	call->process = container->process;
 	call->has_health = container->has_health;
 	call->healthy = container->healthy;
 	return OUTCOME_OK;
@@ -391,13 +419,19 @@ daemon_down(bool graceful)
 
 		if (!container->id || container->state != SEEN_RUNNING)
 			continue;
-		if (graceful)
-			docker_signal(container, false);
+		if (container->restarting)
+			;
+		else if (graceful)
+			docker_signal(container, container->has_data);
 		else
 		{
 			container->signalled = true;
 			docker_exit(container, chance(500) ? 137 : 255);
 		}
+		/* one that is killed finds them running still, and ends them: as if by a call */
+		container->stopped_by_hand = !graceful && chance(500);
+		container->restarting = false;
+		container->state = SEEN_EXITED;
 	}
 	sim.world.daemon_up = false;
 	worker_disconnect();
@@ -410,6 +444,8 @@ daemon_return(void)
 	note("docker: the daemon is back");
 	sim.world.daemon_up = true;
 	sim.world.daemon_life++;
+	if (sim.bundled)
+		chain_daemon_return();
 }
 
 /* ---- What happens by itself ---------------------------------------------- */
@@ -426,6 +462,8 @@ docker_time_passed(void)
 			sim.world.now >= container->began + SECOND / 2)
 			fate_of(&container->label)->was_up = true;
 	}
+	if (sim.bundled)
+		chain_time_passed();
 }
 
 static void
@@ -433,17 +471,19 @@ process_step(Container *container)
 {
 	bool		job = role_is_job(container->label.role);
 
+	if (sim.bundled && chain_process(container))
+		return;
 	if (!container->ours || container->state != SEEN_RUNNING)
 		return;
 	if (container->has_health && !container->healthy && chance(500))
 	{
 		container->healthy = fate_of(&container->label)->was_up = true;
-		tell(container, false);
+		docker_tell(container, false);
 	}
 	else if (container->has_health && fault(50))
 	{
 		container->healthy = false;
-		tell(container, false);
+		docker_tell(container, false);
 	}
 	else if (sim.kind ? job && chance(500) : chance(job ? 300 : 60))
 		docker_exit(container, sim.kind || chance(650) ? 0 : (int) draw(3) + 1);
@@ -456,9 +496,10 @@ haf_step(void)
 	World	   *world = &sim.world;
 	Catalog    *catalog = &sim.catalog;
 	AppRow	   *haf = &catalog->apps[HAF_APP];
-	bool		hived = haf->app.count[ROLE_INSTANCE] == 0;
+	const Container *server = container_by_id(world->server);
+	bool		hived = haf->app.count[ROLE_INSTANCE] == 0 || (server && server->hived);
 
-	for (int i = 0; i < CONTAINERS_MAX; i++)
+	for (int i = 0; i < CONTAINERS_MAX && !sim.bundled; i++)
 		hived |= world->containers[i].id && world->containers[i].ours &&
 			world->containers[i].label.role == ROLE_INSTANCE &&
 			world->containers[i].state == SEEN_RUNNING;
@@ -504,6 +545,8 @@ world_step(void)
 
 	if (chance(200))
 		haf_step();
+	else if (sim.bundled && chance(400))
+		program_step();
 	else if ((container = any_container(true)) != NULL)
 		process_step(container);
 }
