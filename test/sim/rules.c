@@ -198,6 +198,15 @@ index_start(const Action *action)
 			violated(1, "an index build out of order");
 }
 
+/* It has ended, and the worker cannot know yet. */
+static bool
+end_unheard(const Step *step)
+{
+	const Container *container = container_by_id(sim.worker.ids[step - sim.worker.steps]);
+
+	return step->seen == SEEN_RUNNING && (!container || container->state != SEEN_RUNNING);
+}
+
 /* Containers of a role start one after the other. */
 static void
 predecessors(const Action *action, const Step *step)
@@ -208,7 +217,7 @@ predecessors(const Action *action, const Step *step)
 		const Step *before = step - (step->ordinal - ordinal);
 
 		if (role_is_job(step->role) ? !fate->succeeded && !fate->skipped && !fate->outsider :
-			!fate->was_up && !before->done)
+			!fate->was_up && !before->done && !end_unheard(before))
 			violated(11, "a container starts before the one before it is through");
 	}
 }
@@ -323,7 +332,10 @@ static void
 up_note(const Action *action, const Step *before)
 {
 	const Container *container = container_by_id(sim.worker.ids[action->step]);
+	const Step *step = &sim.worker.steps[action->step];
 
+	if (end_unheard(step))
+		step_fate(action->app, step->role, step->ordinal)->was_up = true;
 	if (before->failures > 0 && container != NULL && container->state == SEEN_RUNNING &&
 		!container->has_health && !fate_of(&container->label)->outsider &&
 		sim.world.now < container->began + sim.worker.view.policy.retry_delay)
