@@ -90,6 +90,17 @@ data_ended(Container *container)
 	worker_crash();
 }
 
+/* Only a program that ends by itself, and under the worker's eyes, tells that it
+ * gave up what has never run. */
+static void
+forget_unstarted(void)
+{
+	Container  *gave_up = container_by_id(sim.world.program.gave_up);
+
+	if (gave_up && gave_up->state == SEEN_CREATED)
+		gave_up->given_up = false;
+}
+
 /* Nobody's call ended it: the daemon may bring it back. */
 void
 chain_exit(Container *container)
@@ -98,6 +109,8 @@ chain_exit(Container *container)
 		sim.world.daemon_up;
 	if (container->restarting)
 		container->state = SEEN_RUNNING;
+	else if (container->id == sim.world.program.id && container->exit_code != 0)
+		forget_unstarted();
 }
 
 static void
@@ -350,6 +363,8 @@ give_up(Member *member)
 	 * this one, does not show it */
 	if (container && (container->state == SEEN_CREATED || container->begun_by == sim.world.program.id))
 		container->given_up = true;
+	if (sim.world.program.by_hand)
+		forget_unstarted();
 }
 
 void
@@ -542,11 +557,6 @@ await_end(Program *program)
 static void
 leave(Container *own, int exit_code)
 {
-	Container  *gave_up = container_by_id(sim.world.program.gave_up);
-
-	/* only one that ends tells that it gave up what has never run */
-	if (gave_up && gave_up->state == SEEN_CREATED)
-		gave_up->given_up = false;
 	if (!fault(100))
 		own->policy = RESTART_NO;
 	docker_exit(own, exit_code);
@@ -649,6 +659,7 @@ chain_rescue(void)
 	{
 		note("operator: docker start of the hand-off program");
 		sim.world.program.by_hand = true;
+		forget_unstarted();
 		start_by_call(own);
 		return;
 	}

@@ -54,6 +54,20 @@ is_there(int id, const char *what)
 }
 
 static void
+link_start(int id)
+{
+	const Container *container = container_by_id(id);
+
+	is_there(id, "a link");
+	if (container->given_up)
+		violated(7, "what the program gave up is handed over again without a retry");
+	/* there was no worker in it that could be too late to see that */
+	if (container->label.role == ROLE_INDEX && container->state == SEEN_EXITED &&
+		container->exit_code == 0)
+		violated(7, "an index that is built is handed over again");
+}
+
+static void
 handoff_start(const Container *own)
 {
 	const Stack *stack = &sim.catalog.stack;
@@ -74,11 +88,7 @@ handoff_start(const Container *own)
 				 command->from, sim.world.server);
 	is_there(command->recovery, "the recovery container");
 	for (int i = 0; i < command->n_links; i++)
-	{
-		is_there(command->links[i], "a link");
-		if (container_by_id(command->links[i])->given_up)
-			violated(7, "what the program gave up is handed over again without a retry");
-	}
+		link_start(command->links[i]);
 	if (command->n_links != n || memcmp(command->links, links, sizeof(int) * (size_t) n) != 0)
 		violated(1, "the program is started with another chain than is wanted");
 	if (server && server->hived && !stack->restart_haf)

@@ -3,6 +3,8 @@
 # simulator to notice: each rule has a check that would fail without it.
 #
 #	test/sim/mutants.sh [steps]
+#
+# MUTANT=words tries only those that have these words in their names.
 cd "$(dirname "$0")/../.." || exit 1
 steps=${1:-10000000}
 scratch=$(mktemp -d) || exit 1
@@ -13,21 +15,28 @@ for source in test/sim/*.c extension/explain.c; do
 	${CC:-cc} -std=gnu11 -O2 -Iinclude -c "$source" -o "$scratch/$(basename "$source" .c).o" || exit 1
 done
 
+# bundled RULE WHAT PERL-SUBSTITUTION [STEPS]
+bundled()
+{
+	mutant "$1" "bundled: $2" "$3" "${4:-$steps}" "--bundled 1000"
+}
+
 miss()
 {
 	echo "MISSED  rule $1"
 	missed=$((missed + 1))
 }
 
-# mutant RULE WHAT PERL-SUBSTITUTION [STEPS]
+# mutant RULE WHAT PERL-SUBSTITUTION [STEPS] [SIM-OPTIONS]
 mutant()
 {
+	case "$2" in *"${MUTANT:-}"*) ;; *) return ;; esac
 	perl -0pe "$3" extension/decide.c >"$scratch/decide.c"
 	if cmp -s extension/decide.c "$scratch/decide.c"; then
 		miss "$1: $2: the substitution fits nothing"
 	elif ! ${CC:-cc} -std=gnu11 -O2 -w -Iinclude "$scratch/decide.c" "$scratch"/*.o -o "$scratch/mutant"; then
 		miss "$1: $2: does not compile"
-	elif "$scratch/mutant" --seed 1 --steps "${4:-$steps}" >"$scratch/out"; then
+	elif nice "$scratch/mutant" --seed 1 --steps "${4:-$steps}" ${5:---bundled 0} >"$scratch/out"; then
 		miss "$1: $2"
 	else
 		echo "caught  rule $1: $2 -- $(grep -m1 '^rule ' "$scratch/out")"
@@ -125,6 +134,68 @@ mutant 12 "a container before the preflight" \
 	's/view->now >= step->retry_at && app_checked\(view, app\) &&/view->now >= step->retry_at \&\&/'
 mutant 12 "index_build before every preflight" \
 	's/sum->acting && sum->all_checked;/sum->acting;/'
+
+# ---- The bundled topology
+bundled 1 "the worker starts a link" \
+	's/app->counts_done\[step->role\] \|\| step_is_chained\(view, step\) \|\|/app->counts_done[step->role] ||/'
+bundled 1 "the worker stops a link" \
+	's/!callable\(view, sum, step\) \|\| step_is_chained\(view, step\)\)/!callable(view, sum, step))/'
+bundled 1 "the worker kills a builder" \
+	's/callable\(view, sum, step\) && !step_is_chained\(view, step\) &&/callable(view, sum, step) \&\&/'
+bundled 1 "the program before every link is made" \
+	's/return sum->chain_wanted && sum->chain_ready;/return sum->chain_wanted;/'
+bundled 1 "the program without a recovery container" \
+	's/\tadd_link\(view, sum, haf->role_first\[ROLE_RECOVERY\]\);\n//'
+bundled 1 "a program for another chain" \
+	's/step->spec_version != sum->chain_version\)/false)/'
+bundled 1 "a program that an earlier create call made" \
+	's/version = 0;/;/; s/step->spec_version = 0; .. made by an earlier call ..//' 100000000	# rare
+bundled 1 "hived is stopped without restart_haf" \
+	's/return view->stack.restart_haf && view->stack.phase/return view->stack.phase/'
+bundled 1 "hived is stopped for nothing" \
+	's/(view->stack.restart_haf && view->stack.phase == STACK_INDEX_BUILD) &&\n[^;]*;/$1;/'
+bundled 1 "a link that may have ended is handed over" \
+	's/return step->seen == SEEN_RUNNING;[^\n]*/return true;/'
+bundled 1 "a clone of an index builder" \
+	's/ && view->stack.place != PLACE_INDEX;/;/'
+bundled 1 "a chain from nobody knows where" \
+	's/return view->stack.place != PLACE_UNKNOWN;\n/return true;\n/; s/(may_clone[^{]*\{\n\treturn) view->stack.place != PLACE_UNKNOWN &&/$1/'
+bundled 1 "haf_sync before HAF has taken over" \
+	's/if \(view->stack.bundled && !decide_hived_here\(view\)\)\n\t\treturn false;[^\n]*//'
+bundled 6 "a link goes while the program may need it" \
+	's/!\(step->done && view->stack.place > PLACE_HIVED\)/false/'
+bundled 6 "a link that was altered goes while the program may need it" \
+	's/\(sum->handing_over \|\| !may_clone\(view\)\)/(!may_clone(view))/'
+bundled 6 "a program started by hand is not looked for" \
+	's/ \|\|\n\t\t\(handoff->state == STEP_EXITED && handoff->seen == SEEN_UNKNOWN\)//' 100000000	# rare
+bundled 6 "what failed goes with the chain of others" \
+	's/may_clone\(view\) && !app->aside && has_work\(step\) &&/may_clone(view) \&\&/'
+bundled 6 "the recovery container stays" \
+	's/\(step->role == ROLE_RECOVERY \|\| step->role == ROLE_HANDOFF\)( &&\n\t\tview->stack.phase >)/step->role == ROLE_HANDOFF$1/'
+bundled 6 "the hand-off program's container stays" \
+	's/\(step->role == ROLE_RECOVERY \|\| step->role == ROLE_HANDOFF\)( &&\n\t\tview->stack.phase >)/step->role == ROLE_RECOVERY$1/'
+bundled 7 "the end of a builder is that of its process before" \
+	's/(link_ran_again[^{]*\{\n\treturn) /$1 false \&\& /; s/ && step->seen_started == step->started_at;/;/'
+bundled 7 "a builder that was given up is handed over again" \
+	's/else if \(step->role == ROLE_INDEX \|\|\n/else if (/'
+bundled 7 "HAF that was given up is handed over again" \
+	's/\(step->role == ROLE_INSTANCE && view->stack.place == PLACE_RECOVERY\)/false/'
+bundled 7 "what could not be started is handed over again" \
+	's/\{ST\(STEP_CREATED\), ST\(SEEN_CREATED\), link_given_up, ACT_NOTE_REFUSED\},\n//; s/ &&\n\t\t\t\t!never_came_up\(view, step\)//'
+bundled 7 "the end of HAF is judged from nobody knows where" \
+	's/return !step_is_chained\(view, step\) \|\| view->stack.place != PLACE_UNKNOWN;/return true;/'
+bundled 7 "a failed link does not hold the chain" \
+	's/sum->chain_wanted = false;\t.. it waits for the operator ..//'
+bundled 11 "the program goes on while paused" \
+	's/return view->stack.paused \|\| !view->stack.running;/return !view->stack.running;/'
+bundled 11 "the program goes on after stop()" \
+	's/return view->stack.paused \|\| !view->stack.running;/return view->stack.paused;/'
+bundled 11 "stop() waits for the container that the server is in" \
+	's/if \(step_active\(step\) && !step_is_chained\(view, step\)\)\n\t\t\{/if (step_active(step))\n\t\t{/'
+bundled 11 "no chain after a hand-off program that failed" \
+	's/(case ROLE_HANDOFF:\n\t\t\treturn) sum->chain_wanted/$1 step->failures == 0 \&\& sum->chain_wanted/'
+bundled 11 "HAF in another container is not up" \
+	's/if \(role == ROLE_INSTANCE && view->stack.bundled\)\n\t\treturn decide_hived_here\(view\);//'
 
 echo "$caught caught, $missed missed"
 [ $missed -eq 0 ]

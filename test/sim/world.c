@@ -107,7 +107,7 @@ void
 docker_begin(Container *container)
 {
 	container->state = SEEN_RUNNING;
-	container->signalled = container->healthy = false;
+	container->signalled = container->healthy = container->given_up = false;
 	container->lives++;
 	sim.world.started[container->id] = 1;
 	container->began = sim.world.now;

@@ -41,7 +41,8 @@ sub words
 words();
 my $random = int(rand(2**31));
 note("random seed $random: sim --seed $random");
-simulate('fixed', '-O2', 2_000_000, 1);
-simulate('random', '-O2', 2_000_000, $random);
-simulate('sanitized', '-O1 -fsanitize=address,undefined -fno-sanitize-recover=all', 500_000, $random);
+# a third of the histories is of the bundled topology
+simulate('fixed', '-O2', 3_200_000, 1);
+simulate('random', '-O2', 3_200_000, $random);
+simulate('sanitized', '-O1 -fsanitize=address,undefined -fno-sanitize-recover=all', 600_000, $random);
 done_testing();
