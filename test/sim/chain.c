@@ -92,8 +92,8 @@ data_ended(Container *container)
 
 /* Only a program that ends by itself, and under the worker's eyes, tells that it
  * gave up what has never run. */
-static void
-forget_unstarted(void)
+void
+chain_forget_unstarted(void)
 {
 	Container  *gave_up = container_by_id(sim.world.program.gave_up);
 
@@ -110,13 +110,13 @@ chain_exit(Container *container)
 	if (container->restarting)
 		container->state = SEEN_RUNNING;
 	else if (container->id == sim.world.program.id && container->exit_code != 0)
-		forget_unstarted();
+		chain_forget_unstarted();
 }
 
 static void
 bring_back(Container *container)
 {
-	container->restarting = false;
+	container->restarting = container->stopped_by_hand = false;
 	container->restarts++;
 	docker_begin(container);
 }
@@ -364,7 +364,7 @@ give_up(Member *member)
 	if (container && (container->state == SEEN_CREATED || container->begun_by == sim.world.program.id))
 		container->given_up = true;
 	if (sim.world.program.by_hand)
-		forget_unstarted();
+		chain_forget_unstarted();
 }
 
 void
@@ -659,7 +659,7 @@ chain_rescue(void)
 	{
 		note("operator: docker start of the hand-off program");
 		sim.world.program.by_hand = true;
-		forget_unstarted();
+		chain_forget_unstarted();
 		start_by_call(own);
 		return;
 	}

@@ -184,6 +184,8 @@ app_call(AppRow *app)
 			return;
 		case 1:
 			app->app.held = !app->app.held && chance(600);
+			/* another link may be taken for the one that could not be started */
+			chain_forget_unstarted();
 			break;
 		case 2:
 			app->app.held = false;

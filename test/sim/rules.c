@@ -337,7 +337,7 @@ up_note(const Action *action, const Step *before)
 	if (end_unheard(step))
 		step_fate(action->app, step->role, step->ordinal)->was_up = true;
 	if (before->failures > 0 && container != NULL && container->state == SEEN_RUNNING &&
-		!container->has_health && !fate_of(&container->label)->outsider &&
+		!container->has_health && container->restarts == 0 && !fate_of(&container->label)->outsider &&
 		sim.world.now < container->began + sim.worker.view.policy.retry_delay)
 		violated(11, "a service that fell counts as up at once");
 }

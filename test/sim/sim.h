@@ -311,6 +311,7 @@ extern Place chain_place(void);	/* where the server is, by Docker */
 extern bool chain_member(const Container *container);	/* the program may look at it yet */
 extern bool chain_stuck(void);
 extern void chain_retried(int id);
+extern void chain_forget_unstarted(void);
 extern bool chain_busy(void);	/* the program does not just wait */
 extern bool program_runs(void);
 extern void program_made(Container *container, const Command *command);
