@@ -363,7 +363,7 @@ give_up(Member *member)
 	 * this one, does not show it */
 	if (container && (container->state == SEEN_CREATED || container->begun_by == sim.world.program.id))
 		container->given_up = true;
-	if (sim.world.program.by_hand)
+	if (sim.world.program.by_hand || sim.world.program.disturbed)
 		chain_forget_unstarted();
 }
 

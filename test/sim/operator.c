@@ -184,8 +184,6 @@ app_call(AppRow *app)
 			return;
 		case 1:
 			app->app.held = !app->app.held && chance(600);
-			/* another link may be taken for the one that could not be started */
-			chain_forget_unstarted();
 			break;
 		case 2:
 			app->app.held = false;
@@ -216,6 +214,9 @@ app_call(AppRow *app)
 			note("sql: retry %s", app->app.name);
 			app->retry = true;
 	}
+	/* with another chain another link may be taken for the one that could not be started */
+	sim.world.program.disturbed = true;
+	chain_forget_unstarted();
 	note("sql: %s is %s", app->app.name, app->app.held ? "held" : "free");
 	changed(app);
 }

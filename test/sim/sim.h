@@ -134,6 +134,7 @@ typedef struct Program
 	/* for the rules */
 	bool		may_stop_hived;
 	bool		by_hand;		/* an operator started it again */
+	bool		disturbed;		/* its chain may not be the one that is wanted now */
 } Program;
 
 /* What became of a step in one run, by Docker's own account. */
