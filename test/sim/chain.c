@@ -72,7 +72,9 @@ data_begun(Container *container)
 		return;
 	chain_rules_begun(container);
 	container->locked_out = sim.world.server != 0;
-	container->frail = container->label.role == ROLE_INSTANCE && container->ours && fault(150);
+	/* mended in the end */
+	container->frail = container->label.role == ROLE_INSTANCE && container->ours && !sim.kind &&
+		(container->frail || fault(150));
 	if (container->locked_out)
 		return;
 	sim.world.server = sim.world.last_server = container->id;
