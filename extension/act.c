@@ -119,6 +119,11 @@ describe(Worker *worker, const Action *action)
 							 "outcome unknown: the container was gone before its exit code was stored" :
 							 "the container was removed by somebody else");
 			break;
+		case ACT_NOTE_REFUSED:
+			if (step_is_chained(&worker->catalog->view, step))
+				catalog_set_text(worker->catalog, error,
+								 "could not be started: SELECT hafstack.logs(NULL, 'handoff') says why");
+			break;
 		case ACT_NOTE_STRANGER:
 			catalog_set_text(worker->catalog, error,
 							 psprintf("the name \"%s\" is taken by a container that is not hafstack's; it was left alone",
@@ -613,7 +618,8 @@ is_stored(const Call *call, const Step *before, const Step *after, bool health_c
 	if (call->action.kind == ACT_LOOK)
 		return health_changed && after->state == STEP_RUNNING;
 	return before->state != after->state || before->log_stored != after->log_stored ||
-		before->failures != after->failures || before->attempt != after->attempt;
+		before->failures != after->failures || before->attempt != after->attempt ||
+		before->spec_version != after->spec_version;
 }
 
 void

@@ -665,11 +665,12 @@ static void
 find_chain(const View *view, Summary *sum)
 {
 	const App  *haf = &view->apps[HAF_APP];
-	const Step *handoff = &view->steps[haf->role_first[ROLE_HANDOFF]];
+	const Step *handoff;
 
 	sum->link_to_make = -1;
 	if (!view->stack.bundled)
 		return;
+	handoff = &view->steps[haf->role_first[ROLE_HANDOFF]];
 	/* an operator may have started it again */
 	sum->handing_over = step_active(handoff) ||
 		(handoff->state == STEP_EXITED && handoff->seen == SEEN_UNKNOWN);
@@ -1888,6 +1889,9 @@ decide_settle(View *view, const Action *action, Outcome outcome)
 			/* while its id was not known, events of it were nobody's */
 			step->watched |= step->seen == SEEN_RUNNING && view->stack.engine_up &&
 				step->state != STEP_CREATING;
+			/* an Engine that does not tell when it began: see link_not_looked_at() */
+			if (step->state == STEP_EXITED && step->seen_started == 0)
+				step->quiet_until = view->now + CALL_PAUSE;
 			/* FALLTHROUGH */
 		case ACT_HISTORY:
 			if (outcome != OUTCOME_OK && outcome != OUTCOME_ABSENT)
