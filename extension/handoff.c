@@ -427,12 +427,23 @@ await_end(Handoff *handoff, Member *member)
 	}
 }
 
+/* One that the daemon brings back would be a second one some day. */
+static bool
+keep_down(Handoff *handoff, const Member *member)
+{
+	EngineOutcome result;
+
+	if (member->absent || member->seen.restart_policy[0] == '\0' ||
+		strcmp(member->seen.restart_policy, "no") == 0)
+		return true;
+	result = outcome(handoff, engine_update(handoff->engine, ++handoff->tag, member->id, "no", 0));
+	return result == ENGINE_OK || result == ENGINE_ABSENT;
+}
+
 static void
 stop(Handoff *handoff, Member *member)
 {
-	/* one that the daemon brings back would be a second one some day */
-	if (member->seen.restart_policy[0] != '\0' && strcmp(member->seen.restart_policy, "no") != 0 &&
-		outcome(handoff, engine_update(handoff->engine, ++handoff->tag, member->id, "no", 0)) != ENGINE_OK)
+	if (!keep_down(handoff, member))
 		return;
 	note(handoff, "stop", member->id);
 	say("stopping %s", name_of(member));
@@ -484,6 +495,12 @@ give_up(Handoff *handoff, Member *member, const char *why)
 	{
 		say("%s: %s; trying again", name_of(member), why);
 		nap(handoff, delay_after(handoff, member->starts));
+		return;
+	}
+	if (!keep_down(handoff, member))
+	{
+		if (!handoff->lost)
+			nap(handoff, RECONNECT_MS);
 		return;
 	}
 	say("%s: %s; starting the recovery container", name_of(member), why);
