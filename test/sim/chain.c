@@ -359,6 +359,10 @@ give_up(Member *member)
 		nap(delay_after(member->starts));
 		return;
 	}
+	if (container && fault(30))
+		return;
+	if (container)
+		container->policy = RESTART_NO;
 	record("failed", member->id);
 	sim.world.program.gave_up = member->id;
 	/* one that ran under another program before, and could not be started under
