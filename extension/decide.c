@@ -109,6 +109,12 @@ action_is_call(ActionKind kind)
 	return kind >= ACT_PREFLIGHT;
 }
 
+static int64_t
+within(int64_t value, int64_t least, int64_t most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
 /* ---- Facts about one step or app ------------------------------------ */
 
 bool
@@ -172,7 +178,7 @@ static int64_t
 settle_time(const View *view, const Step *step)
 {
 	if (step->failures > 0)
-		return view->policy.retry_delay;
+		return within(view->policy.retry_delay, SECOND, 60 * SECOND);
 	return step->role == ROLE_API ? SETTLE_TIME : 0;
 }
 
@@ -299,6 +305,10 @@ decide_prepare(View *view)
 		Step	   *step = &view->steps[i];
 
 		step->watched &= view->stack.engine_up;
+		/* no moment is further off than the longest delay, unless the clock was set
+		 * back or the delay made shorter */
+		step->quiet_until = within(step->quiet_until, 0, view->now + CALL_PAUSE);
+		step->retry_at = within(step->retry_at, 0, view->now + view->policy.max_retry_delay + CALL_PAUSE);
 		/* a clock that was set back begins anew */
 		if (step->state != STEP_RUNNING || step->running_since > view->now)
 			step->running_since = 0;
@@ -309,6 +319,7 @@ decide_prepare(View *view)
 	{
 		App		   *app = &view->apps[i];
 
+		app->check_at = within(app->check_at, 0, view->now + view->policy.max_retry_delay + CALL_PAUSE);
 		app->held_with = app->held;
 		app->aside = app->held || app->removing || app_renewing(app);
 	}
@@ -1299,6 +1310,7 @@ static const struct StepRule
 	/* what Docker says goes into the row */
 	{ST(STEP_CREATING), THERE, always, ACT_NOTE_CREATED},
 	{ST(STEP_CREATING), ST(SEEN_STRANGER), always, ACT_NOTE_STRANGER},
+	{ST(STEP_CREATING), ST(SEEN_ABSENT), was_refused, ACT_NOTE_STRANGER},
 	{ST(STEP_CREATING), ST(SEEN_ABSENT), may_create, ACT_CREATE},
 	{ST(STEP_CREATING), ST(SEEN_ABSENT), not_creatable, ACT_NOTE_VANISHED},
 	{ST(STEP_CREATED), ST(SEEN_RUNNING) | ST(SEEN_EXITED), always, ACT_NOTE_RUNNING},
@@ -1309,7 +1321,7 @@ static const struct StepRule
 	{ST(STEP_STARTING), GONE, was_refused, ACT_NOTE_VANISHED},
 	{ST(STEP_STARTING), GONE, always, ACT_NOTE_LOST},
 	{ST(STEP_RUNNING), ST(SEEN_EXITED), exit_meaningful, ACT_NOTE_EXIT},
-	{ST(STEP_RUNNING), GONE, always, ACT_NOTE_LOST},
+	{ST(STEP_RUNNING), GONE | ST(SEEN_CREATED), always, ACT_NOTE_LOST},
 	{ST(STEP_RUNNING), ST(SEEN_RUNNING), newly_up, ACT_NOTE_UP},
 	{ST(STEP_RUNNING), ST(SEEN_RUNNING), newly_steady, ACT_NOTE_STEADY},
 	{ST(STEP_EXITED), ST(SEEN_RUNNING), not_done, ACT_NOTE_RUNNING},
@@ -1582,8 +1594,7 @@ note_removed(const View *view, Step *step)
 static void
 intend_create(View *view, Step *step)
 {
-	if (step->state != STEP_CREATING)
-		step->attempt++;
+	step->attempt++;
 	step->state = STEP_CREATING;
 	step->run = view->apps[step->app].run;
 	step->spec_version = wanted_version(view, &view->apps[step->app]);
@@ -1600,6 +1611,7 @@ static void
 note_created(View *view, Step *step)
 {
 	step->state = STEP_CREATED;
+	step->refused = false;
 	step->created_seq = view->next_seq++;
 }
 
@@ -1620,6 +1632,8 @@ intend_step(View *view, const Action *action)
 {
 	Step	   *step = &view->steps[action->step];
 
+	if (!action_is_call(action->kind) || action->kind == ACT_CREATE)
+		step->trouble = NULL;	/* it has come further */
 	switch (action->kind)
 	{
 		case ACT_CREATE:
@@ -1653,6 +1667,7 @@ intend_step(View *view, const Action *action)
 		case ACT_NOTE_REFUSED:
 			step->state = STEP_EXITED;
 			step->log_stored = true;	/* it has never run */
+			step->started_at = 0;
 			count_failure(view, step);
 			break;
 		case ACT_NOTE_EXIT:
@@ -1727,6 +1742,8 @@ settle_create(View *view, Step *step, Outcome outcome)
 			count_failure(view, step);
 			break;
 		case OUTCOME_CONFLICT:
+			step->refused = true;
+			/* FALLTHROUGH */
 		case OUTCOME_LOST:
 			step->seen = SEEN_UNKNOWN;
 			break;

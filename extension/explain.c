@@ -224,6 +224,15 @@ say_preflight(const Query *q, int app)
 }
 
 static void
+say_trouble(const Query *q, const Step *step)
+{
+	if (!is_given(step->trouble))
+		return;
+	add(q->words, "; it ");
+	add_note(q->words, step->trouble);
+}
+
+static void
 say_state(const Query *q, const Step *step)
 {
 	bool		job = role_is_job(step->role);
@@ -258,6 +267,7 @@ say_state(const Query *q, const Step *step)
 			add(q->words, ": its last container is being removed");
 			break;
 	}
+	say_trouble(q, step);
 }
 
 /* A service that failed is tried for ever: the error stays, whatever the attempt
@@ -324,6 +334,7 @@ say_stopping(const Query *q)
 	add(q->words, " has to end");
 	if ((step->role == ROLE_INDEX || step->role == ROLE_SETUP) && !q->view->stack.force_stop)
 		add(q->words, " by itself; SELECT hafstack.stop(force => true) kills it");
+	say_trouble(q, step);
 }
 
 static bool

@@ -120,9 +120,10 @@ typedef struct Step
 	bool		healthy;
 	bool		kill_seen;		/* somebody sent it a signal */
 	bool		watched;		/* a signal would have been seen, since it began */
-	bool		refused;		/* the Engine refused the start, for certain */
+	bool		refused;		/* the Engine refused the start, or the name, for certain */
 	Answer		ever_started;
 	int64_t		quiet_until;	/* no call before then */
+	const char *trouble;		/* in words: what the Engine refuses to do; NULL none */
 	bool		busy;			/* a call is under way */
 } Step;
 
@@ -238,7 +239,7 @@ typedef enum ActionKind
 	ACT_FORGET,					/* the app's row goes */
 	ACT_NOTE_CREATED,
 	ACT_NOTE_VANISHED,			/* gone before it was ever started: make it anew */
-	ACT_NOTE_STRANGER,
+	ACT_NOTE_STRANGER,			/* the name is taken */
 	ACT_NOTE_RUNNING,
 	ACT_NOTE_REFUSED,			/* could not be started */
 	ACT_NOTE_EXIT,
