@@ -710,16 +710,18 @@ describe_outcome(Worker *worker, const Action *action, const EngineReply *reply)
 	StepInfo   *info = &worker->catalog->step_info[action->step];
 	bool		begins = action->kind == ACT_CREATE || action->kind == ACT_START;
 	const char *what = refusal_of(action->kind);
+	const char *trouble = worker->catalog->view.steps[action->step].trouble;
 	const char *words;
 
 	if (what == NULL || reply->outcome == ENGINE_LOST || reply->outcome == ENGINE_UNREACHABLE)
 		return;
 	words = psprintf("%s: %s", what, server_text(reply->error));
-	if (!begins)
-		set_trouble(worker, action->step,
-					reply->outcome == ENGINE_REFUSED || reply->outcome == ENGINE_CONFLICT ? words : NULL);
-	else if (reply->outcome != ENGINE_OK)
+	if (begins && reply->outcome != ENGINE_OK)
 		catalog_set_text(worker->catalog, &info->error, words);
+	else if (!begins && (reply->outcome == ENGINE_REFUSED || reply->outcome == ENGINE_CONFLICT))
+		set_trouble(worker, action->step, words);
+	else if (trouble != NULL && strncmp(trouble, what, strlen(what)) == 0)
+		set_trouble(worker, action->step, NULL);	/* this call is refused no longer */
 }
 
 static void
