@@ -716,6 +716,20 @@ find_ending(const View *view, Owners *owners)
 				owners->ending = i;
 }
 
+/* bundled: the first container of the chain that waits for the operator. */
+static int
+find_failed_link(const View *view)
+{
+	int			recovery = view->apps[HAF_APP].role_first[ROLE_RECOVERY];
+
+	if (!view->stack.bundled)
+		return -1;
+	for (int at = next_link(view, -1); at >= 0; at = next_link(view, at))
+		if (view->steps[at].failed)
+			return at;
+	return view->steps[recovery].failed ? recovery : -1;
+}
+
 Owners
 decide_owners(const View *view)
 {
@@ -725,6 +739,8 @@ decide_owners(const View *view)
 	summarize(view, &sum);
 	owners.index = sum.index_owner;
 	owners.setup = sum.setup_owner;
+	owners.running_setup = sum.active[ROLE_SETUP] > 0 ? sum.active_step[ROLE_SETUP] : -1;
+	owners.failed_link = find_failed_link(view);
 	find_unchecked(view, &owners);
 	find_behind(view, &owners);
 	if (!view->stack.running)

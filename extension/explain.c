@@ -440,15 +440,14 @@ say_chain(const Query *q)
 	const Step *build = owner >= 0 ? first_open(q->view, owner, ROLE_INDEX) : NULL;
 	const App  *haf = &q->view->apps[HAF_APP];
 	const Step *handoff = &q->view->steps[haf->role_first[ROLE_HANDOFF]];
-	const Step *instance = &q->view->steps[haf->role_first[ROLE_INSTANCE]];
 
 	if (stack->place == PLACE_UNKNOWN)
 		add_note(q->words, is_given(stack->place_note) ? stack->place_note :
 				 "the container that the server runs in is being looked up");
 	else if (build && build->failed)
 		return false;
-	else if (instance->failed)
-		say_step(q, instance);
+	else if (q->owners->failed_link >= 0)
+		say_step(q, &q->view->steps[q->owners->failed_link]);
 	else if (build && decide_hived_here(q->view) && !stack->restart_haf)
 		add(q->words, "hived runs in the container that the server is in: "
 			"SELECT hafstack.start(restart_haf => true) stops it, builds the indexes, and starts it again");
@@ -594,7 +593,8 @@ say_setup(const Query *q)
 	const View *view = q->view;
 	const Step *step = first_open(view, q->app, ROLE_SETUP);
 	int			owner = q->owners->setup;
-	const Step *running = owner >= 0 ? first_open(view, owner, ROLE_SETUP) : NULL;
+	const Step *running = q->owners->running_setup >= 0 ? &view->steps[q->owners->running_setup] :
+		owner >= 0 ? first_open(view, owner, ROLE_SETUP) : NULL;
 
 	if (step && step->failed)
 		say_failed(q, step);

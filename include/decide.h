@@ -305,6 +305,8 @@ typedef struct Owners
 {
 	int			index;			/* whose index build it is now */
 	int			setup;
+	int			running_setup;	/* step of a setup that runs, or may */
+	int			failed_link;	/* bundled: step of the chain that holds it */
 	int			unchecked;		/* whose preflight holds the stack */
 	int			ending;			/* stop(): the step that has to end next */
 	int			culprit;		/* of those not set up, the first failed one, else the first */
