@@ -55,6 +55,7 @@ typedef struct Summary
 	int			next_index;		/* step to create ahead of its turn, -1 none */
 	int			next_setup;
 	bool		clearing;		/* a job has ended, and its container is there */
+	bool		beginning;		/* a container is being made or started */
 	Successors	successors[ROLES];	/* when clearing: of all apps but HAF */
 	/* bundled */
 	bool		handing_over;	/* the hand-off program runs, or may */
@@ -377,6 +378,7 @@ count_active(const View *view, Summary *sum)
 			sum->active_step[step->role] = i;
 		}
 		sum->clearing |= step->state == STEP_EXITED && step->done;
+		sum->beginning |= step->state == STEP_CREATING || step->state == STEP_STARTING;
 	}
 }
 
@@ -1295,8 +1297,9 @@ may_remove(const View *view, const Summary *sum, const Step *step)
 		return false;			/* the program may have to look at it yet */
 	if (step_unwanted(view, step))
 		return true;
+	/* what others wait for goes first */
 	if (step->done)
-		return role_is_job(step->role) && view->stack.running &&
+		return role_is_job(step->role) && view->stack.running && !sum->beginning &&
 			successor_created(view, sum, step);
 	if (step_is_chained(view, step))
 		return sum->chain_wanted && may_clone(view) && !link_ready(view, step);
