@@ -144,19 +144,6 @@ clone_runs_hived(const char *inspect)
 	return hived;
 }
 
-int
-clone_stop_timeout(const char *inspect)
-{
-	cJSON	   *json = cJSON_Parse(inspect);
-	const cJSON *timeout = get(get(json, "Config"), "StopTimeout");
-	int			seconds = STOP_TIMEOUT_S;
-
-	if (cJSON_IsNumber(timeout) && timeout->valuedouble >= 0 && timeout->valuedouble <= STOP_TIMEOUT_MAX_S)
-		seconds = timeout->valueint;
-	cJSON_Delete(json);
-	return seconds;
-}
-
 /* ---- mounts ---- */
 
 static bool
@@ -312,6 +299,26 @@ command_of(const cJSON *config, CloneKind kind)
 	return command;
 }
 
+/* The id of what runs, for its tag may be another image's by now. */
+static const char *
+image_of(const cJSON *inspect)
+{
+	const char *id = get_text(inspect, "Image");
+
+	return id[0] != '\0' ? id : get_text(get(inspect, "Config"), "Image");
+}
+
+/* Seconds to stop in; for a server never the ten that Docker gives one that names none. */
+static int
+stop_timeout_of(const cJSON *config)
+{
+	const cJSON *timeout = get(config, "StopTimeout");
+
+	if (cJSON_IsNumber(timeout) && timeout->valuedouble >= 0 && timeout->valuedouble <= STOP_TIMEOUT_MAX_S)
+		return timeout->valueint;
+	return STOP_TIMEOUT_S;
+}
+
 static void
 clean_labels(cJSON *labels)
 {
@@ -372,7 +379,7 @@ set_labels(const cJSON *inspect, cJSON *body)
 static cJSON *
 body_of(const cJSON *inspect, CloneKind kind)
 {
-	static const char *const of_config[] = {"Volumes", "MacAddress", NULL};
+	static const char *const of_config[] = {"Volumes", "MacAddress", "name", "aliases", NULL};
 	static const char *const of_host[] =
 	{"Binds", "VolumesFrom", "Links", "RestartPolicy", "AutoRemove", "ContainerIDFile", "VolumeDriver", NULL};
 	cJSON	   *body = cJSON_Duplicate(get(inspect, "Config"), true);
@@ -382,8 +389,10 @@ body_of(const cJSON *inspect, CloneKind kind)
 	drop(host, of_host);
 	if (strncmp(get_text(body, "Hostname"), get_text(inspect, "Id"), SHORT_ID) == 0)
 		cJSON_DeleteItemFromObjectCaseSensitive(body, "Hostname");
+	put(body, "Image", cJSON_CreateString(image_of(inspect)));
 	set_labels(inspect, body);
 	put(body, "Cmd", command_of(get(inspect, "Config"), kind));
+	put(body, "StopTimeout", cJSON_CreateNumber(stop_timeout_of(get(inspect, "Config"))));
 	put(host, "Mounts", mounts_of(inspect, NULL, NULL));
 	put(body, "HostConfig", host);
 	if (is_user_network(get_text(host, "NetworkMode")))
@@ -404,7 +413,7 @@ handoff_body(const cJSON *inspect, const char *const *command, const char *docke
 	bool		local = strncmp(docker_host, "unix://", 7) == 0;
 	const char *mode = local ? "none" : get_text(from, "NetworkMode");
 
-	cJSON_AddStringToObject(body, "Image", get_text(get(inspect, "Config"), "Image"));
+	cJSON_AddStringToObject(body, "Image", image_of(inspect));
 	cJSON_AddStringToObject(body, "User", "0:0");
 	cJSON_AddStringToObject(body, "StopSignal", "SIGTERM");
 	cJSON_AddItemToObject(body, "Entrypoint", cJSON_CreateStringArray(command, 1));

@@ -35,7 +35,7 @@
 #define LOG_TEXT_MAX		MIB
 #define JSON_ITEMS_MAX		((size_t) 4 * 1000 * 1000)
 #define START_EXTRA_MS		60000L	/* mounting, networking, pulling in of layers */
-#define STOP_GRACE_S		10	/* Docker's own default */
+#define STOP_MOST_S			3600	/* for one whose own time we do not know */
 #define PULL_MS				(2L * 60 * 60 * 1000)
 
 typedef struct Call
@@ -53,6 +53,7 @@ typedef struct Call
 	bool		started;		/* HISTORY */
 	bool		tty;			/* LOGS */
 	int			lines;			/* LOGS */
+	int64_t		asked_at;		/* CONNECT: by our clock, when /info was asked for */
 } Call;
 
 typedef struct LocalReply
@@ -71,6 +72,7 @@ struct Engine
 	LocalReply *local;			/* answered without asking the Engine, oldest first */
 	char		api_version[16];
 	char		identity[128];
+	int64_t		clock_offset;	/* microseconds that its clock is ahead of ours, rather too many */
 };
 
 /* ---- texts ---- */
@@ -117,28 +119,49 @@ make_utf8(char *text, size_t length)
 	}
 }
 
-/*
- * Does a secret begin here?  The Engine's errors quote commands, and a command
- * may hold "postgres://user:password@host" or "password=".  Sets how many bytes
- * may be shown before it, and returns how many make up both; 0 if none.
- */
-static size_t
-secret_length(const char *text, size_t left, size_t *shown)
+/* What is not to be shown: length bytes of which the first may be, and then the mask. */
+typedef struct Secret
 {
-	const char *end = text + left;
+	size_t		length;			/* 0: none */
+	size_t		shown;
+	const char *mask;
+} Secret;
+
+/* exec: "command": executable file not found; or: "command": stat command: no such file */
+static Secret
+secret_command(const char *text, size_t left)
+{
+	static const char start[] = "exec: \"";
+	static const char again[] = "\": stat ";
+	const size_t shown = sizeof(start) - 1;
+	size_t		end = shown;
+	size_t		second;
+
+	if (left < shown || memcmp(text, start, shown) != 0)
+		return (Secret) {0};
+	while (end < left && text[end] != '"')
+		end += text[end] == '\\' ? 2 : 1;
+	if (end >= left)
+		return (Secret) {left, shown, "..."};
+	second = end + sizeof(again) - 1;
+	if (second > left || memcmp(text + end, again, sizeof(again) - 1) != 0)
+		return (Secret) {end, shown, "..."};
+	/* one that had to be quoted is not the same without the quotes */
+	if (end - shown > left - second || memcmp(text + shown, text + second, end - shown) != 0)
+		return (Secret) {left, shown, "...\""};
+	return (Secret) {second + end - shown, shown, "...\""};
+}
+
+/* ://user:password@ */
+static Secret
+secret_in_url(const char *text, size_t left)
+{
 	const char *colon = NULL;
 	const char *at = NULL;
 
-	if (left > 9 && strncasecmp(text, "password=", 9) == 0)
-	{
-		*shown = 9;
-		for (text += 9, left = 9; text < end && !isspace((unsigned char) *text) && *text != '"'; text++)
-			left++;
-		return left;
-	}
 	if (left <= 3 || memcmp(text, "://", 3) != 0)
-		return 0;
-	for (const char *p = text + 3; p < end && strchr("/?#\"'`\\<> \t\r\n", *p) == NULL; p++)
+		return (Secret) {0};
+	for (const char *p = text + 3; p < text + left && strchr("/?#\"'`\\<> \t\r\n", *p) == NULL; p++)
 	{
 		if (*p == '@')
 			at = p;
@@ -146,12 +169,52 @@ secret_length(const char *text, size_t left, size_t *shown)
 			colon = p;
 	}
 	if (at == NULL || colon == NULL || colon > at)
-		return 0;
-	*shown = (size_t) (colon + 1 - text);
-	return (size_t) (at - text);
+		return (Secret) {0};
+	return (Secret) {(size_t) (at - text), (size_t) (colon + 1 - text), "***"};
 }
 
-/* Copy for people: printable, cut between characters, without passwords. */
+/* password=...; up to a blank, a quote or the end */
+static Secret
+secret_assigned(const char *text, size_t left)
+{
+	static const char start[] = "password=";
+	size_t		length = sizeof(start) - 1;
+
+	if (left <= length || strncasecmp(text, start, length) != 0)
+		return (Secret) {0};
+	while (length < left && !isspace((unsigned char) text[length]) && text[length] != '"')
+		length++;
+	return (Secret) {length, sizeof(start) - 1, "***"};
+}
+
+/*
+ * Does a secret begin here?  The Engine's errors quote commands and variables,
+ * which may hold anything, and whatever else they quote may hold a password.
+ */
+static Secret
+secret_at(const char *text, size_t left)
+{
+	static const char variable[] = "invalid environment variable: ";
+	const size_t shown = sizeof(variable) - 1;
+
+	switch (*text)
+	{
+		case ':':
+			return secret_in_url(text, left);
+		case 'e':
+			return secret_command(text, left);
+		case 'i':
+			return left > shown && memcmp(text, variable, shown) == 0 ?
+				(Secret) {left, shown, "..."} : (Secret) {0};
+		case 'p':
+		case 'P':
+			return secret_assigned(text, left);
+		default:
+			return (Secret) {0};
+	}
+}
+
+/* Copy for people: printable, cut between characters, without secrets. */
 static void
 copy_words(char *to, size_t size, const char *from, size_t length)
 {
@@ -159,18 +222,17 @@ copy_words(char *to, size_t size, const char *from, size_t length)
 
 	for (size_t i = 0; i < length;)
 	{
-		size_t		shown = 0;
-		size_t		secret = secret_length(from + i, length - i, &shown);
+		Secret		secret = secret_at(from + i, length - i);
 		size_t		step = utf8_length((const unsigned char *) from + i, length - i);
-		size_t		need = secret > 0 ? shown + 3 : step > 0 ? step : 1;
+		size_t		need = secret.length > 0 ? secret.shown + strlen(secret.mask) : step > 0 ? step : 1;
 
 		if (used + need + 1 > size)
 			break;
-		if (secret > 0)
+		if (secret.length > 0)
 		{
-			memcpy(to + used, from + i, shown);
-			memcpy(to + used + shown, "***", 3);
-			step = secret;
+			memcpy(to + used, from + i, secret.shown);
+			strcpy(to + used + secret.shown, secret.mask);
+			step = secret.length;
 		}
 		else if (step == 0)
 			to[used] = '?';
@@ -619,6 +681,7 @@ parse_inspected(const cJSON *object, EngineContainer *to)
 	const cJSON *state = NULL;
 	const cJSON *config = NULL;
 	const cJSON *labels = NULL;
+	int64_t		stop_timeout = -1;
 
 	if (!cJSON_IsObject(object) || !read_text(object, "Id", &id) || !copy_id(id, to) ||
 		!read_text(object, "Name", &name) || !copy_name(name, to) ||
@@ -627,8 +690,10 @@ parse_inspected(const cJSON *object, EngineContainer *to)
 		!parse_inspected_state(state, to) ||
 		!read_object(object, "Config", &config) || config == NULL ||
 		!read_flag(config, "Tty", &to->tty) || !read_object(config, "Labels", &labels) ||
+		!read_number(config, "StopTimeout", 1, INT_MAX, &stop_timeout) ||
 		!parse_restarts(object, to))
 		return false;
+	to->stop_timeout = (int) stop_timeout;
 	parse_labels(labels, &to->labels);
 	return true;
 }
@@ -1204,14 +1269,30 @@ agree_on_version(const cJSON *json, char *version, size_t size)
 	return true;
 }
 
+static int64_t
+clock_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/*
+ * The Engine told its time after it was asked: from then on its clock is counted,
+ * so that what it has noted never lies in its future for us.
+ */
 static bool
 take_identity(Engine *engine, const Call *call, const cJSON *json)
 {
 	const char *id = NULL;
+	int64_t		system_time = call->asked_at;
 
 	if (!cJSON_IsObject(json) || !read_text(json, "ID", &id) || id == NULL ||
-		id[0] == '\0' || strlen(id) >= sizeof(engine->identity))
+		id[0] == '\0' || strlen(id) >= sizeof(engine->identity) ||
+		!read_time(json, "SystemTime", &system_time))
 		return false;
+	engine->clock_offset = system_time - call->asked_at;
 	copy_words(engine->identity, sizeof(engine->identity), id, strlen(id));
 	memcpy(engine->api_version, call->version, sizeof(engine->api_version));
 	return true;
@@ -1237,6 +1318,7 @@ connect_goes_on(Engine *engine, Call *call, const cJSON *json)
 		reply_lost(call->reply, "the answer to /version is not a Docker Engine's");
 		return false;
 	}
+	call->asked_at = clock_us();
 	if (!call_send(engine, call, request, versioned(call->version, "/info")))
 	{
 		reply_lost(call->reply, "out of memory");
@@ -1590,6 +1672,12 @@ engine_identity(const Engine *engine)
 	return engine->identity;
 }
 
+int64_t
+engine_clock_offset_us(const Engine *engine)
+{
+	return engine->clock_offset;
+}
+
 /* ---- the calls ---- */
 
 /* {"key": ["value"], ...}, percent-encoded; pairs end with a NULL key. */
@@ -1724,7 +1812,7 @@ engine_start(Engine *engine, uint64_t tag, const char *id)
 bool
 engine_stop(Engine *engine, uint64_t tag, const char *id, int grace_s)
 {
-	long		grace_ms = (grace_s >= 0 ? grace_s : STOP_GRACE_S) * 1000L;
+	long		grace_ms = (grace_s >= 0 ? grace_s : STOP_MOST_S) * 1000L;
 	HttpRequest request = {.method = "POST", .timeout_ms = grace_ms + engine->timeout_ms};
 	char		tail[32] = "/stop";
 
@@ -1823,13 +1911,15 @@ engine_remove(Engine *engine, uint64_t tag, const char *id)
 }
 
 /*
- * The Engine's past events end with `until`; a second from now, so that what
- * has just been noted is in.
+ * The Engine's past events end with `until`: the second after now by its own
+ * clock, so that what has just been noted is in.
  */
 bool
 engine_history(Engine *engine, uint64_t tag, const char *id)
 {
-	HttpRequest request = {.stream = true, .timeout_ms = engine->timeout_ms + 1000};
+	/* its clock is ahead of what we know by no more than /info took */
+	HttpRequest request = {.stream = true, .timeout_ms = 2L * engine->timeout_ms + 1000};
+	int64_t		now = clock_us() + engine_clock_offset_us(engine);
 	char	   *filters;
 	char	   *path = NULL;
 
@@ -1839,7 +1929,7 @@ engine_history(Engine *engine, uint64_t tag, const char *id)
 	if (filters != NULL)
 		path = versioned(engine->api_version,
 						 "/events?since=1&until=%" PRId64 "&filters=%s",
-						 (int64_t) time(NULL) + 1, filters);
+						 now / 1000000 + 1, filters);
 	free(filters);
 	return call_begin(engine, call_make(ENGINE_HISTORY, tag, id), request, path);
 }

@@ -899,7 +899,7 @@ check_labels(Build *build, const cJSON *labels)
 	return true;
 }
 
-/* Check a spec or defaults, filled in, before they are laid over each other. */
+/* Check a document, filled in, before it is laid over others. */
 static bool
 check_document(Build *build, const cJSON *object)
 {
@@ -912,8 +912,7 @@ check_document(Build *build, const cJSON *object)
 		check_rules(build, get(host, "RestartPolicy"), restart_rules) &&
 		check_rules(build, networking, networking_rules) &&
 		check_endpoints(build, get(networking, "EndpointsConfig")) &&
-		check_rules(build, get(object, "Healthcheck"), health_rules) &&
-		check_labels(build, get(object, "Labels"));
+		check_rules(build, get(object, "Healthcheck"), health_rules);
 }
 
 /* Restarting and removing are our work alone. */
@@ -1540,15 +1539,19 @@ add_from_base(Build *build, cJSON *body, cJSON *mounts, cJSON *env)
 	return true;
 }
 
+/*
+ * Seconds that it has to stop in.  Each container bears its own, so that it can
+ * still be stopped in good order when its spec is another by then, or gone.
+ */
 static bool
-take_stop_timeout(Build *build, const cJSON *body, int *to)
+settle_stop_timeout(Build *build, cJSON *body, int *to)
 {
 	const cJSON *item = get(body, "StopTimeout");
 	size_t		length;
 
 	*to = is_haf(build) && strcmp(build->role, "instance") == 0 ? 120 : 30;
 	if (item == NULL)
-		return true;
+		return put(build, body, "StopTimeout", cJSON_CreateNumber(*to));
 	length = strspn(item->valuestring, "0123456789");
 	if (length == 0 || length > 6 || item->valuestring[length] != '\0' ||
 		atoi(item->valuestring) > STOP_TIMEOUT_MAX)
@@ -1602,7 +1605,7 @@ lay_over(Build *build, cJSON *body, cJSON *document)
 	build->room = SPEC_MAX_BYTES;
 	return document == NULL ||
 		(expand(build, document) && check_document(build, document) &&
-		 merge(build, body, document));
+		 check_labels(build, get(document, "Labels")) && merge(build, body, document));
 }
 
 static bool
@@ -1619,15 +1622,19 @@ has_own_mode(const cJSON *defaults, const cJSON *spec)
 		(names_mode(defaults) && get(get(spec, "NetworkingConfig"), "EndpointsConfig") == NULL);
 }
 
-/* The body to begin with: nothing, or what the container is cloned from. */
-static cJSON *
-first_body(Build *build)
+/*
+ * What the container is cloned from.  It is the Engine's account, and no more to
+ * be trusted than a spec; only labels of ours may be on it.
+ */
+static bool
+lay_base(Build *build, cJSON *body)
 {
-	cJSON	   *body = build->context->base != NULL ? parse(build, build->context->base) : cJSON_CreateObject();
+	cJSON	   *base;
+	bool		good = parse_setting(build, "the container to be cloned", build->context->base, &base) &&
+		check_document(build, base) && merge(build, body, base);
 
-	if (body == NULL && build->error->sqlstate[0] == '\0')
-		out_of_memory(build);
-	return body;
+	cJSON_Delete(base);
+	return good;
 }
 
 /* Lay the spec over the body: for a link of the chain over its base, else over the defaults. */
@@ -1640,6 +1647,8 @@ lay_spec(Build *build, cJSON *body, cJSON *defaults, cJSON *spec)
 
 	if (build->context->base == NULL)
 		return put_network(build, body) && lay_over(build, body, defaults) && lay_over(build, body, spec);
+	if (!lay_base(build, body))
+		return false;
 	mounts = cJSON_DetachItemFromObjectCaseSensitive(get(body, "HostConfig"), "Mounts");
 	env = cJSON_DetachItemFromObjectCaseSensitive(body, "Env");
 	good = lay_over(build, body, spec) && add_from_base(build, body, mounts, env);
@@ -1670,7 +1679,7 @@ finish_body(Build *build, cJSON *body, bool own_mode, int ordinal, int count,
 	cJSON_DeleteItemFromObjectCaseSensitive(body, "name");
 	good = check_lifecycle(build, body) &&
 		settle_image(build, body) &&
-		take_stop_timeout(build, body, &out->stop_timeout) &&
+		settle_stop_timeout(build, body, &out->stop_timeout) &&
 		settle_network(build, body, own_mode, &network) &&
 		join_network(build, body, network, aliases, ordinal, count) &&
 		put_restart_policy(build, body) &&
@@ -1707,8 +1716,8 @@ build_container(Build *build, const cJSON *role, int ordinal, int count,
 	}
 	if (good)
 	{
-		body = first_body(build);
-		good = body != NULL;
+		body = cJSON_CreateObject();
+		good = body != NULL || out_of_memory(build);
 	}
 	if (good)
 	{
@@ -1799,7 +1808,8 @@ spec_check_defaults(const char *defaults, SpecError *error)
 
 	build_init(&build, NULL, "defaults", error);
 	good = parse_setting(&build, "defaults", defaults, &json) &&
-		check_document(&build, json) && check_lifecycle(&build, json);
+		check_document(&build, json) && check_labels(&build, get(json, "Labels")) &&
+		check_lifecycle(&build, json);
 	if (good && get(json, "name") != NULL)
 		good = fail(&build, INVALID, "Give it in the spec of a role.",
 					"defaults cannot hold \"name\": every container needs its own");

@@ -72,6 +72,7 @@ typedef struct EngineContainer
 	int			exit_code;		/* inspect only, when exited */
 	bool		oom_killed;		/* inspect only */
 	bool		tty;			/* inspect only */
+	int			stop_timeout;	/* inspect only: seconds, negative where it names none */
 	int64_t		created_at;		/* microseconds since 1970-01-01 UTC; 0 unknown */
 	int64_t		started_at;		/* inspect only */
 	int64_t		finished_at;	/* inspect only */
@@ -162,6 +163,9 @@ extern void engine_cancel(Engine *engine, uint64_t tag);
 /* Known after ENGINE_CONNECT was OK; empty strings before. */
 extern const char *engine_api_version(const Engine *engine);
 extern const char *engine_identity(const Engine *engine);	/* /info ID */
+extern int64_t engine_clock_offset_us(const Engine *engine);	/* add it to our clock to have the
+								 * Engine's, whose times are in events and inspects; at most
+								 * as much too large as /info took */
 
 /*
  * The calls.  Each is sent exactly once (never repeated by libcurl or here)
@@ -176,8 +180,8 @@ extern bool engine_list(Engine *engine, uint64_t tag);
 extern bool engine_create(Engine *engine, uint64_t tag, const char *name, const char *body);
 extern bool engine_start(Engine *engine, uint64_t tag, const char *id);
 extern bool engine_stop(Engine *engine, uint64_t tag, const char *id, int grace_s);	/* -1: the
-								 * container's own StopTimeout; deadline: grace (10 s where
-								 * unknown: pass it) + timeout_ms */
+								 * container's own StopTimeout.  Deadline: grace (an hour
+								 * where it is not known here) + timeout_ms */
 extern bool engine_kill(Engine *engine, uint64_t tag, const char *id, const char *signal);
 extern bool engine_inspect(Engine *engine, uint64_t tag, const char *id_or_name);
 extern bool engine_describe(Engine *engine, uint64_t tag, const char *id_or_name);

@@ -9,7 +9,7 @@
 
 /* As Engine 20.10 tells it, what matters of it. */
 static const char first[] =
-"{\"Id\": \"" ID "\", \"Name\": \"/haf\", \"Args\": [\"--skip-hived\", \"--plugin=x\"],"
+"{\"Id\": \"" ID "\", \"Image\": \"sha256:" ID "\", \"Name\": \"/haf\", \"Args\": [\"--skip-hived\", \"--plugin=x\"],"
 " \"Config\": {\"Image\": \"haf:1\", \"Hostname\": \"0123456789ab\", \"Cmd\": [\"--skip-hived\", \"--plugin=x\"],"
 "  \"Env\": [\"A=1\"], \"Tty\": true, \"StopSignal\": \"SIGINT\", \"StopTimeout\": 120, \"Volumes\": {\"/data\": {}},"
 "  \"Healthcheck\": {\"Test\": [\"CMD\", \"true\"], \"StartPeriod\": 2592000000000000},"
@@ -53,8 +53,20 @@ test_self(void)
 	ok(!clone_runs_hived(first), "--skip-hived: no hived");
 	ok(!clone_runs_hived("{\"Args\": [\"--execute-maintenance-script=/x\"]}"), "a script: no hived");
 	ok(clone_runs_hived("{\"Args\": [\"--skip-hived-not\", \"--plugin=x\"]}"), "else there is");
-	ok(clone_stop_timeout(first) == 120 && clone_stop_timeout("{\"Config\": {\"StopTimeout\": 7}}") == 7 &&
-	   clone_stop_timeout("{}") == 120, "the time to stop in");
+}
+
+static void
+check_stop_timeout(const char *given, const char *wanted)
+{
+	char		inspect[200];
+	Clone		clone;
+
+	snprintf(inspect, sizeof(inspect), "{\"Config\": {\"name\": [1], \"aliases\": [1, null]%s}, \"HostConfig\": {}}", given);
+	ok(clone_make(inspect, CLONE_HAF, NULL, NULL, NULL, &clone), "time to stop in: %s", given);
+	has(&clone, wanted, "is named, whatever the container says");
+	lacks(&clone, "\"aliases\"", "keys of hafstack's own are not the Engine's to give");
+	lacks(&clone, "\"name\"", "neither of them");
+	clone_free(&clone);
 }
 
 /* A clone of a clone: its labels, whatever its own policy is. */
@@ -77,6 +89,7 @@ test_links(void)
 
 	ok(clone_make(first, CLONE_INDEX, NULL, NULL, NULL, &clone), "an index builder");
 	has(&clone, "\"Cmd\":[\"--execute-maintenance-script=/haf_app_root/scripts/setup_haf_indexes.sh\"]", "its command");
+	has(&clone, "\"Image\":\"sha256:" ID "\"", "of the image that runs, wherever its tag points by now");
 	has(&clone, "\"Type\":\"volume\",\"Source\":\"anonymous\",\"Target\":\"/data\"", "an anonymous volume is the same one");
 	has(&clone, "\"Target\":\"/data2\",\"ReadOnly\":true", "a read-only mount stays so");
 	lacks(&clone, "\"Binds\"", "each mount is there once");
@@ -113,6 +126,7 @@ test_handoff(void)
 	Clone		clone;
 
 	ok(clone_make(first, CLONE_HANDOFF, command, "unix:///var/run/docker.sock", "", &clone), "the hand-off program");
+	has(&clone, "\"Image\":\"sha256:" ID "\"", "of the same image");
 	has(&clone, "\"Entrypoint\":[\"/bin/handoff\"],\"Cmd\":[\"--name=x\"]", "its command");
 	has(&clone, "\"Target\":\"/run/docker.sock\"", "it has the socket");
 	lacks(&clone, "/data", "and no data");
@@ -130,6 +144,10 @@ main(void)
 	Clone		clone;
 
 	test_self();
+	check_stop_timeout("", "\"StopTimeout\":120");
+	check_stop_timeout(", \"StopTimeout\": 7", "\"StopTimeout\":7");
+	check_stop_timeout(", \"StopTimeout\": null", "\"StopTimeout\":120");
+	check_stop_timeout(", \"StopTimeout\": -1", "\"StopTimeout\":120");
 	test_links();
 	test_handoff();
 	ok(!clone_make("{\"Config\": 1}", CLONE_HAF, NULL, NULL, NULL, &clone), "what is no container is not cloned");

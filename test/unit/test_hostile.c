@@ -118,6 +118,8 @@ check(EngineReply *reply, EngineOutcome outcome, const char *error, const char *
 	ok(good, "%s: %s", name, outcome_name(outcome));
 	if (!good)
 		diag("%s: %s", outcome_name(reply->outcome), reply->error);
+	if (strstr(reply->error, "abc") != NULL || strstr(reply->error, "geheim") != NULL)
+		ok(false, "no secret in %s", reply->error);
 	if (outcome != ENGINE_OK && (reply->count != 0 || reply->text != NULL))
 		ok(false, "nothing comes with an error");
 	engine_reply_free(reply);
@@ -156,7 +158,10 @@ test_connect(void)
 		"{\"ApiVersion\":\"99999.1\"}", "{\"ApiVersion\":\"1.41\",\"MinAPIVersion\":[]}",
 		"{\"ApiVersion\":\"1.41\"} trailing", "{\"ApiVersion\":\"1.41\""
 	};
-	static const char *const no_infos[] = {"", "{}", "{\"ID\":7}", "{\"ID\":\"\"}", "[\"ID\"]"};
+	static const char *const no_infos[] = {
+		"", "{}", "{\"ID\":7}", "{\"ID\":\"\"}", "[\"ID\"]", "{\"ID\":\"E\",\"SystemTime\":7}",
+		"{\"ID\":\"E\",\"SystemTime\":\"noon\"}"
+	};
 
 	check_version("{\"ApiVersion\":\"1.41\",\"MinAPIVersion\":\"1.12\"}", "1.41");
 	check_version("{\"ApiVersion\":\"1.47\",\"MinAPIVersion\":\"1.24\"}", "1.47");
@@ -218,7 +223,18 @@ test_refusals(void)
 	large[300] = '\0';
 	check_refusal(500, large, 0, ENGINE_REFUSED, "yyyy\xe2\x82\xac??", "cut between characters");
 	check_refusal(400, "{\"message\":\"exec: \\\"--postgres-url=postgres://me:geheim@h/db\\\": not found\"}",
-				  0, ENGINE_REFUSED, "postgres://me:***@h/db\"", "a password in a URL is hidden");
+				  0, ENGINE_REFUSED, "exec: \"...\": not found", "a command is hidden");
+	check_refusal(400, "{\"message\":\"exec: \\\"run --token=abc \\\\\\\"x\\\\\\\"\\\": executable file not found\"}",
+				  0, ENGINE_REFUSED, "exec: \"...\": executable file not found", "with quotes in it too");
+	check_refusal(400, "{\"message\":\"exec: \\\"/run --token=abc\\\": stat /run --token=abc: no such file\"}",
+				  0, ENGINE_REFUSED, "exec: \"...\": no such file", "twice if need be");
+	check_refusal(400, "{\"message\":\"exec: \\\"/run \\\\ta\\\": stat /run \\ta: no such file\"}",
+				  0, ENGINE_REFUSED, "exec: \"...\"", "however it was quoted");
+	check_refusal(400, "{\"message\":\"exec: \\\"/run abc\"}", 0, ENGINE_REFUSED, "exec: \"...", "or cut off");
+	check_refusal(400, "{\"message\":\"invalid environment variable: =abc\"}", 0, ENGINE_REFUSED,
+				  "invalid environment variable: ...", "and a variable");
+	check_refusal(400, "{\"message\":\"see postgres://me:geheim@h/db\"}",
+				  0, ENGINE_REFUSED, "postgres://me:***@h/db", "a password in a URL is hidden");
 	check_refusal(400, "{\"message\":\"exec PGPASSWORD=geheim x\"}", 0, ENGINE_REFUSED,
 				  "PGPASSWORD=*** x", "and one that is assigned");
 	check_refusal(400, "{\"message\":\"see http://h:1/a@b x://\"}", 0, ENGINE_REFUSED,
@@ -651,9 +667,36 @@ check_history(const char *body, bool started, const char *name)
 	end();
 }
 
+/* /info says how far the Engine's clock is from ours; its history ends by its own. */
+static void
+check_clock(int64_t offset_s)
+{
+	char		info[100];
+	char		when[40];
+	time_t		then = time(NULL) + offset_s;
+	struct tm	tm;
+	Script		script = {.body = EVENT("create", ""), .info = info};
+	EngineReply *reply;
+	const char *until;
+	int64_t		off;
+
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S.000000000Z", gmtime_r(&then, &tm));
+	snprintf(info, sizeof(info), "{\"ID\":\"E\",\"SystemTime\":\"%s\"}", when);
+	reply = call_with(&script, ENGINE_HISTORY);
+	until = strstr(peer.log->last, "until=");
+	off = until != NULL ? atoll(until + 6) - time(NULL) - offset_s : 99;
+	ok(off >= 0 && off <= 2, "a clock that is %lld s off: off by %lld s", (long long) offset_s, (long long) off);
+	ok(llabs(engine_clock_offset_us(engine) / 1000000 - offset_s) <= 2, "is known");
+	engine_reply_free(reply);
+	end();
+}
+
 static void
 test_history(void)
 {
+	check_clock(0);
+	check_clock(86400);
+	check_clock(-86400);
 	check_history("", true, "forgotten, so it may have been started");
 	check_history(EVENT("create", ""), false, "never started");
 	check_history(EVENT("create", "") EVENT("start", ""), true, "started");

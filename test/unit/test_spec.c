@@ -548,7 +548,7 @@ test_container(void)
 {
 	check_stop("sync", "{}", 30);
 	check_stop("sync", "{\"StopTimeout\":7}", 7);
-	check("sync", "{}", "StopTimeout", "");
+	check("sync", "{}", "StopTimeout", "30");
 	check("sync", "{\"StopTimeout\":7}", "StopTimeout", "7");
 	check_error("sync", "{\"StopTimeout\":-1}", "22023", "StopTimeout", "");
 	check_error("sync", "{\"StopTimeout\":1.5}", "22023", "StopTimeout", "");
@@ -557,6 +557,7 @@ test_container(void)
 	check_error("sync", "{\"StopTimeout\":\"7\"}", "22023", "\"StopTimeout\" must be a number", "");
 	context.app = NULL;
 	check_stop("instance", "{}", 120);
+	check("instance", "{}", "StopTimeout", "120");
 	check_stop("live_sync", "true", 30);
 	context = plain;
 	check_health("{}", false);
@@ -676,6 +677,44 @@ test_settings(void)
 	check_vars("{\"a\":\"x\",\"a\":\"y\"}", "22023", "twice");
 }
 
+/* ---- what a link of the chain is cloned from ---- */
+
+static void
+check_base(const char *base, const char *message)
+{
+	bool		good;
+
+	context.base = base;
+	good = build("index", "{\"Cmd\":[\"x\"]}", 1) == (message == NULL) &&
+		(message == NULL || strstr(error.message, message) != NULL);
+	ok(good, "cloned from %s: %s", base, message != NULL ? message : "good");
+	if (!good)
+		diag("%s", error.message);
+	spec_free(&container);
+}
+
+static void
+test_base(void)
+{
+	context.bundled = true;
+	context.haf_image = NULL;
+	check_base("{\"Image\":\"i\",\"Labels\":{\"io.hafstack.haf-restart-policy\":\"no\"}}", NULL);
+	check_base("{\"Image\":\"i\",\"StopTimeout\":null,\"Healthcheck\":null,\"aliases\":null,\"Env\":null}", NULL);
+	check_base("{\"Image\":\"i\",\"StopTimeout\":true}", "\"StopTimeout\" must be a number");
+	check_base("{\"Image\":\"i\",\"StopTimeout\":{}}", "\"StopTimeout\" must be a number");
+	check_base("{\"Image\":\"i\",\"Healthcheck\":{\"Test\":[true]}}", "\"Test\" must be an array of strings");
+	check_base("{\"Image\":\"i\",\"aliases\":[1,null]}", "\"aliases\" must be an array of strings");
+	check_base("{\"Image\":\"i\",\"HostConfig\":{\"NetworkMode\":\"n\"},\"NetworkingConfig\":"
+			   "{\"EndpointsConfig\":{\"n\":{\"Aliases\":[1]}}}}", "\"Aliases\" must be an array of strings");
+	check_base("{\"Image\":\"i\",\"HostConfig\":{\"Binds\":[1]}}", "\"Binds\" must be an array of strings");
+	check_base("[]", "must be an object");
+	check_base("{", "not valid JSON");
+	context.base = "{\"Image\":\"i\",\"StopTimeout\":77}";
+	check("index", "{}", "StopTimeout", "77");
+	check("index", "{\"StopTimeout\":8}", "StopTimeout", "8");
+	context = plain;
+}
+
 int
 main(void)
 {
@@ -694,5 +733,6 @@ main(void)
 	test_container();
 	test_sizes();
 	test_settings();
+	test_base();
 	return tap_end();
 }
