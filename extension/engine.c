@@ -621,8 +621,7 @@ parse_listed(const cJSON *object, EngineContainer *to)
 	if (!cJSON_IsObject(object) || !read_text(object, "Id", &id) || !copy_id(id, to) ||
 		!parse_names(member(object, "Names"), to) ||
 		!read_object(object, "Labels", &labels) || !read_text(object, "State", &state) ||
-		!read_text(object, "Status", &status) ||
-		!read_number(object, "Created", 1e6, 9e18, &to->created_at))
+		!read_text(object, "Status", &status))
 		return false;
 	parse_labels(labels, &to->labels);
 	to->state = parse_state(state);
@@ -685,7 +684,6 @@ parse_inspected(const cJSON *object, EngineContainer *to)
 
 	if (!cJSON_IsObject(object) || !read_text(object, "Id", &id) || !copy_id(id, to) ||
 		!read_text(object, "Name", &name) || !copy_name(name, to) ||
-		!read_time(object, "Created", &to->created_at) ||
 		!read_object(object, "State", &state) || state == NULL ||
 		!parse_inspected_state(state, to) ||
 		!read_object(object, "Config", &config) || config == NULL ||
@@ -777,18 +775,37 @@ judge(EngineReply *reply, const HttpAnswer *answer)
 
 /* ---- answers, call by call ---- */
 
+/*
+ * A container is a hundred times as large here as the shortest entry of a list:
+ * of a list of this stack's, what is not of this stack is not kept.
+ */
 static bool
-take_list(EngineReply *reply, const cJSON *json)
+take_list(const Engine *engine, EngineReply *reply, const cJSON *json)
 {
 	const cJSON *object;
-	size_t		i = 0;
+	size_t		room = 16;
 
-	if (!cJSON_IsArray(json) || !reply_room(reply, (size_t) cJSON_GetArraySize(json)))
+	if (!cJSON_IsArray(json) || !reply_room(reply, room))
 		return false;
+	reply->count = 0;
 	cJSON_ArrayForEach(object, json)
 	{
-		if (!parse_listed(object, &reply->containers[i++]))
+		EngineContainer container = {0};
+
+		if (!parse_listed(object, &container))
 			return false;
+		if (engine->stack_id != NULL &&
+			!(container.labels.ours && strcmp(container.labels.stack_id, engine->stack_id) == 0))
+			continue;
+		if (reply->count == room)
+		{
+			EngineContainer *more = reallocarray(reply->containers, room *= 2, sizeof(EngineContainer));
+
+			if (more == NULL)
+				return false;
+			reply->containers = more;
+		}
+		reply->containers[reply->count++] = container;
 	}
 	return true;
 }
@@ -871,7 +888,6 @@ reply_text(EngineReply *reply, const char *text, size_t length)
 	}
 	memcpy(reply->text, text, length);
 	reply->text[length] = '\0';
-	reply->text_length = length;
 }
 
 /*
@@ -1377,12 +1393,12 @@ logs_go_on(Engine *engine, Call *call, const HttpAnswer *answer)
 
 /* The body of a good answer.  False: malformed. */
 static bool
-take_body(Call *call, const HttpAnswer *answer, const cJSON *json)
+take_body(const Engine *engine, Call *call, const HttpAnswer *answer, const cJSON *json)
 {
 	switch (call->call)
 	{
 		case ENGINE_LIST:
-			return take_list(call->reply, json);
+			return take_list(engine, call->reply, json);
 		case ENGINE_CREATE:
 			return take_created(call->reply, json);
 		case ENGINE_INSPECT:
@@ -1432,7 +1448,7 @@ take_good_answer(Engine *engine, Call *call, HttpAnswer *answer)
 	json = parse_json(answer->body, answer->length);
 	if (call->call == ENGINE_CONNECT)
 		goes_on = connect_goes_on(engine, call, json);
-	else if (!take_body(call, answer, json))
+	else if (!take_body(engine, call, answer, json))
 		reply_lost(call->reply, "the Engine's answer is malformed");
 	cJSON_Delete(json);
 	return goes_on;
@@ -1616,48 +1632,6 @@ void
 engine_run(Engine *engine)
 {
 	http_run(engine->http);
-}
-
-int
-engine_pending(const Engine *engine)
-{
-	int			count = 0;
-
-	for (const Call *call = engine->calls; call != NULL; call = call->next)
-		count += call->call != ENGINE_EVENTS;
-	for (const LocalReply *local = engine->local; local != NULL; local = local->next)
-		count++;
-	return count;
-}
-
-void
-engine_cancel(Engine *engine, uint64_t tag)
-{
-	Call	   *next;
-
-	for (Call *call = engine->calls; call != NULL; call = next)
-	{
-		next = call->next;
-		if (call->tag == tag)
-		{
-			http_cancel(engine->http, call->http_tag);
-			call_remove(engine, call);
-			call_free(call);
-		}
-	}
-	for (LocalReply **place = &engine->local; *place != NULL;)
-	{
-		LocalReply *local = *place;
-
-		if (local->reply->tag == tag)
-		{
-			*place = local->next;
-			engine_reply_free(local->reply);
-			free(local);
-		}
-		else
-			place = &local->next;
-	}
 }
 
 const char *
@@ -2013,22 +1987,6 @@ engine_pull(Engine *engine, uint64_t tag, const char *image)
 }
 
 /* ---- words ---- */
-
-const char *
-engine_state_name(EngineState state)
-{
-	switch (state)
-	{
-		case ENGINE_STATE_CREATED:
-			return "created";
-		case ENGINE_STATE_RUNNING:
-			return "running";
-		case ENGINE_STATE_EXITED:
-			return "exited";
-		default:
-			return "unknown";
-	}
-}
 
 const char *
 engine_health_name(EngineHealth health)

@@ -1057,13 +1057,3 @@ http_cancel(Http *http, uint64_t tag)
 	}
 	forget_answers(http, tag);
 }
-
-int
-http_pending(const Http *http)
-{
-	int			count = http->active;
-
-	for (const Exchange *exchange = http->waiting; exchange != NULL; exchange = exchange->next)
-		count += !exchange->stream;
-	return count;
-}

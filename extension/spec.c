@@ -1561,15 +1561,6 @@ settle_stop_timeout(Build *build, cJSON *body, int *to)
 	return true;
 }
 
-/* A check that is there, not taken over from the image, and not switched off. */
-static bool
-brings_health(const cJSON *body)
-{
-	const cJSON *test = get(get(body, "Healthcheck"), "Test");
-
-	return test != NULL && test->child != NULL && strcmp(test->child->valuestring, "NONE") != 0;
-}
-
 /* Parse defaults or vars of the context: an object, or NULL for none. */
 static bool
 parse_setting(Build *build, const char *what, const char *text, cJSON **to)
@@ -1687,7 +1678,6 @@ finish_body(Build *build, cJSON *body, bool own_mode, int ordinal, int count,
 	cJSON_Delete(aliases);
 	if (!good)
 		return false;
-	out->has_health = brings_health(body);
 	out->image = strdup(get_text(body, "Image"));
 	if (is_user_network(network))
 		out->network = strdup(network);

@@ -73,8 +73,7 @@ typedef struct EngineContainer
 	bool		oom_killed;		/* inspect only */
 	bool		tty;			/* inspect only */
 	int			stop_timeout;	/* inspect only: seconds, negative where it names none */
-	int64_t		created_at;		/* microseconds since 1970-01-01 UTC; 0 unknown */
-	int64_t		started_at;		/* inspect only */
+	int64_t		started_at;		/* inspect only: microseconds since 1970-01-01 UTC; 0 unknown */
 	int64_t		finished_at;	/* inspect only */
 	char		restart_policy[32];	/* inspect only: its name, empty where there is none */
 	int			restart_retries;	/* inspect only: MaximumRetryCount */
@@ -142,12 +141,12 @@ typedef struct EngineReply
 	bool		started;		/* ENGINE_HISTORY: it was, or may have been: the Engine
 								 * remembers no more than 256 events of this life */
 
-	EngineContainer *containers;	/* LIST: count of them; INSPECT: one; CREATE and events:
-									 * one with id (and name, labels where known) */
+	EngineContainer *containers;	/* LIST: count of them, all of the stack if there is one;
+									 * INSPECT: one; CREATE and events: one with id (and name,
+									 * labels where known) */
 	size_t		count;
 	char	   *text;			/* LOGS: valid UTF-8 without NUL; DESCRIBE: JSON; TOP: the
 								 * names of its processes, a line each; else NULL */
-	size_t		text_length;
 } EngineReply;
 
 extern Engine *engine_open(const EngineConfig *config, char *error, size_t error_size);
@@ -157,8 +156,6 @@ extern long engine_wait_ms(Engine *engine);
 extern void engine_run(Engine *engine);
 extern EngineReply *engine_next(Engine *engine);
 extern void engine_reply_free(EngineReply *reply);
-extern int	engine_pending(const Engine *engine);
-extern void engine_cancel(Engine *engine, uint64_t tag);
 
 /* Known after ENGINE_CONNECT was OK; empty strings before. */
 extern const char *engine_api_version(const Engine *engine);
@@ -196,8 +193,7 @@ extern bool engine_image(Engine *engine, uint64_t tag, const char *image);
 extern bool engine_pull(Engine *engine, uint64_t tag, const char *image);
 extern bool engine_network(Engine *engine, uint64_t tag, const char *network);
 
-/* Words for people. */
-extern const char *engine_state_name(EngineState state);
+/* A word for people. */
 extern const char *engine_health_name(EngineHealth health);	/* NULL for none */
 
 #endif							/* HAFSTACK_ENGINE_H */

@@ -85,7 +85,4 @@ extern int64_t http_clock_ms(void);
 extern HttpAnswer *http_next(Http *http);
 extern void http_answer_free(HttpAnswer *answer);
 
-/* Number of exchanges under way or queued, streams aside. */
-extern int	http_pending(const Http *http);
-
 #endif							/* HAFSTACK_HTTP_H */

@@ -62,7 +62,6 @@ typedef struct SpecContainer
 	char	   *network;		/* NULL where the container names none, or "host", "none", "bridge" */
 	char	   *body;			/* JSON of POST /containers/create */
 	int			stop_timeout;	/* StopTimeout of the body: 30 where none is given, 120 for HAF */
-	bool		has_health;		/* the spec itself brings a Healthcheck (an image may too) */
 } SpecContainer;
 
 /*

@@ -143,7 +143,7 @@ check_version(const char *version, const char *wanted)
 	{
 		ok(reply->outcome == ENGINE_LOST && reply->error[0] != '\0', "%s: no Engine", version);
 		is_text(engine_api_version(engine), "", "no version");
-		is_int(engine_pending(engine), 0, "nothing is pending");
+		ok(engine_next(engine) == NULL, "that was all");
 	}
 	engine_reply_free(reply);
 	end();
@@ -299,8 +299,7 @@ test_malformed(void)
 		"[{\"Id\":\"" ID "0\"}]", "[{\"Id\":\"" ID "\",\"Names\":\"x\"}]",
 		"[{\"Id\":\"" ID "\",\"Names\":[7]}]", "[{\"Id\":\"" ID "\",\"Names\":[\"\"]}]",
 		"[{\"Id\":\"" ID "\",\"Labels\":[]}]", "[{\"Id\":\"" ID "\",\"State\":{}}]",
-		"[{\"Id\":\"" ID "\",\"Status\":1}]", "[{\"Id\":\"" ID "\",\"Created\":\"x\"}]",
-		"[{\"Id\":\"" ID "\",\"Created\":1e300}]", "[{\"Id\":\"" ID "\"}] [",
+		"[{\"Id\":\"" ID "\",\"Status\":1}]", "[{\"Id\":\"" ID "\"}] [",
 		"[{\"Id\":\"" ID "\"},{\"Id\":\"zz\"}]"
 	};
 	static const char *const inspects[] = {
@@ -370,33 +369,68 @@ test_enormous(void)
 	free(body);
 }
 
+/* A list of count times the same. */
+static EngineReply *
+list_of(const char *entry, int count)
+{
+	size_t		size = (strlen(entry) + 1) * (size_t) count + 2;
+	char	   *body = malloc(size);
+	char	   *to = body;
+	Script		script = {.body = body};
+	EngineReply *reply;
+
+	for (int i = 0; i < count; i++)
+		to += sprintf(to, "%c%s", i == 0 ? '[' : ',', entry);
+	strcpy(to, "]");
+	reply = call_with(&script, ENGINE_LIST);
+	end();
+	free(body);
+	return reply;
+}
+
+static void
+test_long_lists(void)
+{
+	EngineReply *reply = list_of("{\"Id\":\"" ID "\",\"Labels\":{" LABELS "}}", 40000);
+	long		before = most_memory();
+
+	ok(reply->outcome == ENGINE_OK && reply->count == 40000 && reply->containers[39999].labels.attempt == 4,
+	   "forty thousand containers");
+	engine_reply_free(reply);
+	reply = list_of("{\"Id\":\"0123456789ab\"}", 400000);
+	ok(reply->outcome == ENGINE_OK && reply->count == 0, "of ten times as many others none");
+	ok(most_memory() - before < 300 * 1024, "has any room (%ld kB)", most_memory() - before);
+	engine_reply_free(reply);
+}
+
 static void
 test_list(void)
 {
 	Script		script = {.body = "[{\"Id\":\"" ID "\",\"Names\":[\"/other/link\",\"/haf-x-sync-2\"],"
 		"\"Labels\":{" LABELS "},\"State\":\"running\",\"Status\":\"Up 2 hours (healthy)\","
 		"\"Created\":1700000000},"
-		"{\"Id\":\"0123456789ab\",\"Names\":null,\"Labels\":null,\"State\":\"removing\",\"Status\":\"Up (unhealthy)\"},"
-		"{\"Id\":\"" OTHER "\",\"Labels\":{\"io.hafstack.id\":\"S\"},\"State\":\"new\","
+		"{\"Id\":\"0123456789ab\",\"Labels\":null},"
+		"{\"Id\":\"0123456789ac\",\"Names\":null,\"Labels\":{" LABELS "},\"State\":\"removing\",\"Status\":\"Up (unhealthy)\"},"
+		"{\"Id\":\"0123456789ad\",\"Labels\":{\"io.hafstack.id\":\"S\"}},"
+		"{\"Id\":\"" OTHER "\",\"Labels\":{" LABELS "},\"State\":\"new\","
 		"\"Status\":\"Up (health: starting)\"}]"};
 	EngineReply *reply = call_with(&script, ENGINE_LIST);
 	EngineContainer *container = reply->containers;
 
 	has_text(peer.log->last, "GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%5B%22io.hafstack.id%3DS%22%5D%7D ",
 			 "the list is asked for");
-	is_int((long long) reply->count, 3, "three containers");
+	is_int((long long) reply->count, 3, "three containers, and neither a foreign one nor one with some of our labels");
 	is_text(container->id, ID, "id");
 	is_text(container->name, "haf-x-sync-2", "name, not the link");
 	ok(container->state == ENGINE_STATE_RUNNING && container->health == ENGINE_HEALTH_HEALTHY, "state, health");
-	is_int(container->created_at, 1700000000000000, "created");
 	ok(container->labels.ours && strcmp(container->labels.stack_id, "S") == 0 &&
 	   strcmp(container->labels.stack, "haf") == 0 && strcmp(container->labels.app, "x") == 0 &&
 	   strcmp(container->labels.role, "sync") == 0 && container->labels.ordinal == 2 &&
 	   container->labels.run == 3 && container->labels.attempt == 4, "labels");
 	ok(container[1].state == ENGINE_STATE_EXITED && container[1].health == ENGINE_HEALTH_UNHEALTHY &&
-	   !container[1].labels.ours && container[1].name[0] == '\0', "a foreign one");
-	ok(container[2].state == ENGINE_STATE_UNKNOWN && container[2].health == ENGINE_HEALTH_STARTING &&
-	   !container[2].labels.ours, "one with some of our labels is not ours");
+	   container[1].name[0] == '\0', "one without a name");
+	ok(container[2].state == ENGINE_STATE_UNKNOWN && container[2].health == ENGINE_HEALTH_STARTING,
+	   "one in a state that is new");
 	engine_reply_free(reply);
 	end();
 }
@@ -410,8 +444,7 @@ check_label(const char *labels, bool ours)
 
 	snprintf(body, sizeof(body), "[{\"Id\":\"" ID "\",\"Labels\":{%s}}]", labels);
 	reply = call_with(&script, ENGINE_LIST);
-	ok(reply->count == 1 && reply->containers[0].labels.ours == ours, "labels that are %sours: %s",
-	   ours ? "" : "not ", labels);
+	ok(reply->outcome == ENGINE_OK && reply->count == ours, "labels that are %sours: %s", ours ? "" : "not ", labels);
 	engine_reply_free(reply);
 	end();
 }
@@ -469,7 +502,6 @@ test_inspect(void)
 	   container->health == ENGINE_HEALTH_UNHEALTHY, "what it is");
 	is_text(container->name, "haf-x-sync", "its name");
 	is_text(container->error, "exec \"x://a:***@c\"", "its error");
-	is_int(container->created_at, 1709208000123456, "created");
 	is_int(container->started_at, 1709251200000000, "started");
 	is_int(container->finished_at, 0, "never finished");
 	engine_reply_free(reply);
@@ -590,7 +622,6 @@ test_events(void)
 
 	begin(&script);
 	ok(engine_events(engine, 5, 1700000000000001), "events are asked for");
-	is_int(engine_pending(engine), 0, "they are not pending");
 	reply = next_event();
 	has_text(peer.log->last, "GET /v1.41/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C%22label%22%3A%5B"
 			 "%22io.hafstack.id%3DS%22%5D%7D&since=1700000000.000001 ", "of this stack, since then");
@@ -724,7 +755,7 @@ check_log(const char *bytes, size_t length, bool tty, const char *wanted, const 
 	EngineReply *reply = log_of(bytes, length, tty);
 
 	is_text(reply->text, wanted, name);
-	ok(reply->outcome == ENGINE_OK && reply->text_length == strlen(wanted), "%s: all of it", name);
+	is_int(reply->outcome, ENGINE_OK, "is no error");
 	engine_reply_free(reply);
 }
 
@@ -759,7 +790,7 @@ test_large_logs(void)
 	for (size_t i = 0; i < length; i += 3)
 		memcpy(bytes + i, "\xe2\x82\xac", 3);
 	reply = log_of(bytes, length, true);
-	ok(reply->text_length <= 1024 * 1024 && reply->text_length > 1024 * 1024 - 3 &&
+	ok(strlen(reply->text) <= 1024 * 1024 && strlen(reply->text) > 1024 * 1024 - 3 &&
 	   memcmp(reply->text, "\xe2\x82\xac", 3) == 0 && strchr(reply->text, '?') == NULL,
 	   "the end of a large log, cut between characters");
 	engine_reply_free(reply);
@@ -798,22 +829,13 @@ test_names(void)
 }
 
 static void
-test_cancel(void)
+test_close(void)
 {
 	Script		script = {.body = "{}"};
 
 	begin(&script);
 	(void) engine_start(engine, 7, ID);
 	(void) engine_start(engine, 8, "");
-	(void) engine_start(engine, 9, ID);
-	is_int(engine_pending(engine), 3, "three calls are pending");
-	engine_cancel(engine, 7);
-	engine_cancel(engine, 8);
-	is_int(engine_pending(engine), 1, "one is left");
-	check(wait_reply(5000), ENGINE_OK, NULL, "and answered");
-	ok(wait_reply(100) == NULL, "the others are not");
-	(void) engine_start(engine, 10, ID);
-	(void) engine_start(engine, 11, "");
 	engine_run(engine);
 	end();						/* closes with calls under way */
 }
@@ -827,6 +849,7 @@ main(void)
 	test_dropped();
 	test_malformed();
 	test_enormous();
+	test_long_lists();
 	test_list();
 	test_labels();
 	test_inspect();
@@ -838,6 +861,6 @@ main(void)
 	test_logs();
 	test_large_logs();
 	test_names();
-	test_cancel();
+	test_close();
 	return tap_end();
 }

@@ -537,13 +537,6 @@ check_stop(const char *role, const char *spec, int wanted)
 }
 
 static void
-check_health(const char *spec, bool wanted)
-{
-	ok(build("sync", spec, 1) && container.has_health == wanted, "%s: %s health check", spec, wanted ? "a" : "no");
-	spec_free(&container);
-}
-
-static void
 test_container(void)
 {
 	check_stop("sync", "{}", 30);
@@ -560,11 +553,6 @@ test_container(void)
 	check("instance", "{}", "StopTimeout", "120");
 	check_stop("live_sync", "true", 30);
 	context = plain;
-	check_health("{}", false);
-	check_health("{\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"]}}", true);
-	check_health("{\"Healthcheck\":{\"Test\":[\"NONE\"]}}", false);
-	check_health("{\"Healthcheck\":{\"Test\":[]}}", false);
-	check_health("{\"Healthcheck\":{\"Interval\":30000000000}}", false);
 	check("sync", "{\"Healthcheck\":{\"Interval\":30000000000}}", "Healthcheck/Interval", "30000000000");
 	check("sync", "{\"OpenStdin\":true,\"Foo\":[1]}", "OpenStdin", "true");
 	check_error("sync", "{\"Healthcheck\":{\"Test\":\"x\"}}", "22023", "\"Test\" must be", "");
