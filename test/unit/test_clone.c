@@ -15,11 +15,16 @@ static const char first[] =
 "  \"Healthcheck\": {\"Test\": [\"CMD\", \"true\"], \"StartPeriod\": 2592000000000000},"
 "  \"Labels\": {\"com.docker.compose.project\": \"p\", \"mine\": \"yes\", \"io.hafstack.old\": \"x\"}},"
 " \"HostConfig\": {\"NetworkMode\": \"net\", \"Init\": true, \"ShmSize\": 4294967296, \"GroupAdd\": [\"999\"],"
+"  \"Ulimits\": [{\"Name\": \"a\", \"Hard\": 9223372036854775807, \"Soft\": 9007199254740993}],"
+"  \"Mounts\": [{\"Type\": \"volume\", \"Target\": \"/data\", \"VolumeOptions\": {\"Subpath\": \"part\"}},"
+"   {\"Type\": \"bind\", \"Target\": \"/other\", \"BindOptions\": {\"NonRecursive\": true}},"
+"   {\"Type\": \"tmpfs\", \"Target\": \"/shm\", \"TmpfsOptions\": {\"SizeBytes\": 4294967297, \"Mode\": 448}}],"
 "  \"Binds\": [\"/srv:/data2\"], \"AutoRemove\": false, \"LogConfig\": {\"Type\": \"json-file\"},"
 "  \"RestartPolicy\": {\"Name\": \"on-failure\", \"MaximumRetryCount\": 4}},"
 " \"Mounts\": [{\"Type\": \"volume\", \"Name\": \"anonymous\", \"Source\": \"/var/lib\", \"Destination\": \"/data\", \"RW\": true},"
 "  {\"Type\": \"bind\", \"Source\": \"/srv\", \"Destination\": \"/data2\", \"RW\": false, \"Propagation\": \"rprivate\"},"
-"  {\"Type\": \"bind\", \"Source\": \"/run/docker.sock\", \"Destination\": \"/run/docker.sock\", \"RW\": true}],"
+"  {\"Type\": \"bind\", \"Source\": \"/run/docker.sock\", \"Destination\": \"/run/docker.sock\", \"RW\": true},"
+"  {\"Type\": \"tmpfs\", \"Source\": \"\", \"Destination\": \"/shm\", \"RW\": true}],"
 " \"NetworkSettings\": {\"Networks\": {\"net\": {\"Aliases\": [\"haf-instance\", \"0123456789ab\"],"
 "  \"IPAMConfig\": {\"IPv4Address\": \"10.1.2.3\"}}}}}";
 
@@ -91,6 +96,10 @@ test_links(void)
 	has(&clone, "\"Cmd\":[\"--execute-maintenance-script=/haf_app_root/scripts/setup_haf_indexes.sh\"]", "its command");
 	has(&clone, "\"Image\":\"sha256:" ID "\"", "of the image that runs, wherever its tag points by now");
 	has(&clone, "\"Type\":\"volume\",\"Source\":\"anonymous\",\"Target\":\"/data\"", "an anonymous volume is the same one");
+	has(&clone, "\"Target\":\"/data\",\"VolumeOptions\":{\"Subpath\":\"part\"}}", "and the same part of it");
+	has(&clone, "{\"Type\":\"tmpfs\",\"Target\":\"/shm\",\"TmpfsOptions\":{\"SizeBytes\":4294967297,\"Mode\":448}}",
+		"memory is as large as it was");
+	lacks(&clone, "NonRecursive", "what is not mounted has no options");
 	has(&clone, "\"Target\":\"/data2\",\"ReadOnly\":true", "a read-only mount stays so");
 	lacks(&clone, "\"Binds\"", "each mount is there once");
 	lacks(&clone, "\"Volumes\"", "and no volume is asked for anew");
@@ -103,6 +112,7 @@ test_links(void)
 		"it remembers how HAF is to be kept up");
 	has(&clone, "\"mine\":\"yes\"", "other labels stay");
 	has(&clone, "2592000000000000", "large numbers stay whole");
+	has(&clone, "\"Hard\":9223372036854775807,\"Soft\":9007199254740993", "to the last digit");
 	has(&clone, "\"ShmSize\":4294967296", "shared memory");
 	ok(strcmp(clone.restart_policy, "no") == 0, "it is not brought back");
 	clone_free(&clone);

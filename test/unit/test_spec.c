@@ -117,7 +117,7 @@ test_forms(void)
 	check_error("sync", "", "22023", "not valid JSON", "");
 	check_error("sync", "{} {}", "22023", "not valid JSON", "");
 	check_error("sync", "{\"Cmd\": [\"a\\u0000b\"]}", "22023", "not valid JSON", "");
-	check_error("sync", "{\"x\": 01}", "22023", "malformed number", "");
+	check_error("sync", "{\"x\": 01}", "22023", "not valid JSON", "");
 	check_error("instance", "\"i\"", "22023", "there is no role \"instance\"", "");
 	for (int i = 0; i < 65; i++)
 		strcat(many, i == 0 ? "\"i\"" : ",\"i\"");
