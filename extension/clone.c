@@ -5,8 +5,8 @@
  * Room: see clone.h.  The Engine's account of a container holds the very objects
  * that its create call takes (Config, HostConfig), so a clone takes them whole
  * and changes what has to differ: mounts come from .Mounts, so that an anonymous
- * volume is the same and never a new one; restarting is ours; what Compose or an
- * earlier clone wrote on it stays behind.
+ * volume is the same and never a new one; the image goes by its id; restarting is
+ * ours; what Compose or an earlier clone wrote on it stays behind.
  *
  * API source: Docker Engine API reference v1.41, ContainerInspect and
  * ContainerCreate.

@@ -13,7 +13,8 @@
  * goes on when the daemon brings it back.  Its restart policy is `always`: one
  * of `unless-stopped` stays down when a daemon that was killed finds it running
  * still, for that daemon's stopping it counts as somebody's wish.  SIGUSR1 is the
- * worker's way to say that it shall stay down; it then takes the policy away.
+ * worker's way to say that it shall stay down; it notes that too, and goes once
+ * the policy is taken away.
  *
  *	 hafstack_handoff --host=unix:///var/run/docker.sock --name=haf-handoff
  *		 --recovery=ID [--from=ID] [options] index:ID... haf:ID
