@@ -1295,8 +1295,8 @@ clock_us(void)
 }
 
 /*
- * The Engine told its time after it was asked: from then on its clock is counted,
- * so that what it has noted never lies in its future for us.
+ * The offset is from when we asked, before the Engine looked at its clock: rather
+ * too large, for what it has noted must not lie after what we take for its now.
  */
 static bool
 take_identity(Engine *engine, const Call *call, const cJSON *json)
