@@ -35,7 +35,7 @@ typedef struct Deed
 	struct Deed *previous;
 	Action		action;
 	Before		before;
-	SpecContainer container;	/* CREATE, STOP: what the spec says; malloc'd */
+	SpecContainer container;	/* CREATE: what the spec says; malloc'd */
 	bool		dropped;		/* what is wanted has changed meanwhile */
 	bool		spec_failed;
 	char		error[ENGINE_ERROR_MAX];
@@ -352,7 +352,6 @@ keep_failure(Worker *worker, const Action *action)
 static bool
 build_container(Deed *deed)
 {
-	bool		create = deed->action.kind == ACT_CREATE;
 	Clone		clone = {0};
 	bool		built;
 
@@ -364,7 +363,7 @@ build_container(Deed *deed)
 	char	   *spec;
 
 	catalog_spec(worker->catalog, step->app, step->role, &context, &spec);
-	if (create && spec_is_cloned(&context, role_names[step->role]) &&
+	if (spec_is_cloned(&context, role_names[step->role]) &&
 		!bundled_base(worker, step, &context, &clone))
 	{
 		strlcpy(deed->error, "the container that the server runs in cannot be cloned", sizeof(deed->error));
@@ -434,8 +433,6 @@ write_deed(Deed *deed)
 	}
 	if (kind == ACT_CREATE)
 		write_create(deed);
-	else if (kind == ACT_STOP)
-		(void) build_container(deed);
 	store_step(deed);
 }
 
@@ -477,8 +474,7 @@ send_call(Deed *deed, uint64 tag)
 		case ACT_STOP:
 			if (deed->worker->catalog->view.steps[deed->action.step].role == ROLE_HANDOFF)
 				return engine_kill(engine, tag, info->id, "SIGUSR1");	/* see handoff.c */
-			return engine_stop(engine, tag, info->id,
-							   deed->container.name ? deed->container.stop_timeout : 30);
+			return engine_stop(engine, tag, info->id, -1);
 		case ACT_KILL:
 			return engine_kill(engine, tag, info->id, "SIGKILL");
 		case ACT_REMOVE:

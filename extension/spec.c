@@ -1424,20 +1424,19 @@ add_from_base(Build *build, cJSON *body, cJSON *mounts, cJSON *env)
  * still be stopped in good order when its spec is another by then, or gone.
  */
 static bool
-settle_stop_timeout(Build *build, cJSON *body, int *to)
+settle_stop_timeout(Build *build, cJSON *body)
 {
 	const cJSON *item = doc_get(body, "StopTimeout");
+	bool		instance = is_haf(build) && strcmp(build->role, "instance") == 0;
 	size_t		length;
 
-	*to = is_haf(build) && strcmp(build->role, "instance") == 0 ? 120 : 30;
 	if (item == NULL)
-		return put(build, body, "StopTimeout", cJSON_CreateNumber(*to));
+		return put(build, body, "StopTimeout", cJSON_CreateNumber(instance ? 120 : 30));
 	length = strspn(item->valuestring, "0123456789");
 	if (length == 0 || length > 6 || item->valuestring[length] != '\0' ||
 		atoi(item->valuestring) > STOP_TIMEOUT_MAX)
 		return fail(build, INVALID, "", "%s: \"StopTimeout\" must be a number of seconds from 0 to %d",
 					build->where, STOP_TIMEOUT_MAX);
-	*to = atoi(item->valuestring);
 	return true;
 }
 
@@ -1550,7 +1549,7 @@ finish_body(Build *build, cJSON *body, bool own_mode, int ordinal, int count,
 	cJSON_DeleteItemFromObjectCaseSensitive(body, "name");
 	good = check_lifecycle(build, body) &&
 		settle_image(build, body) &&
-		settle_stop_timeout(build, body, &out->stop_timeout) &&
+		settle_stop_timeout(build, body) &&
 		settle_network(build, body, own_mode, &network) &&
 		join_network(build, body, network, aliases, ordinal, count) &&
 		put_restart_policy(build, body) &&

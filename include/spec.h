@@ -66,7 +66,6 @@ typedef struct SpecContainer
 	char	   *image;			/* empty: that of the container it is cloned from */
 	char	   *network;		/* NULL where the container names none, or "host", "none", "bridge" */
 	char	   *body;			/* JSON of POST /containers/create */
-	int			stop_timeout;	/* StopTimeout of the body: 30 where none is given, 120 for HAF */
 } SpecContainer;
 
 /*
