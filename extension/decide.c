@@ -269,6 +269,18 @@ app_checked(const View *view, const App *app)
 }
 
 bool
+app_checking(const App *app)
+{
+	return app->check == CHECK_RUNNING || app->check == CHECK_AGAIN;
+}
+
+bool
+app_check_failed(const App *app)
+{
+	return app->check == CHECK_FAILED || app->check == CHECK_AGAIN;
+}
+
+bool
 app_depends_set_up(const View *view, const App *app)
 {
 	for (int i = 0; i < app->n_depends_on; i++)
@@ -681,8 +693,8 @@ find_unchecked(const View *view, Owners *owners)
 
 		if ((i != HAF_APP && app->aside) || app_checked(view, app))
 			continue;
-		if (owners->unchecked < 0 || (app->check == CHECK_FAILED &&
-									  view->apps[owners->unchecked].check != CHECK_FAILED))
+		if (owners->unchecked < 0 || (app_check_failed(app) &&
+									  !app_check_failed(&view->apps[owners->unchecked])))
 			owners->unchecked = i;
 	}
 }
@@ -1377,7 +1389,7 @@ derived_failed(const View *view, const App *app)
 	if (step_failed_in(view, app))
 		return true;
 	/* a preflight that failed earlier is not taken back before it passes */
-	return (app->check == CHECK_FAILED || app->failed) && !app_checked(view, app);
+	return (app_check_failed(app) || app->failed) && !app_checked(view, app);
 }
 
 static bool
@@ -1393,7 +1405,7 @@ static bool
 preflight_due(const View *view, const Summary *sum, const App *app)
 {
 	return sum->acting && view->stack.running && view->stack.phase != STACK_IDLE &&
-		!app->aside && !app_checked(view, app) && app->check != CHECK_RUNNING &&
+		!app->aside && !app_checked(view, app) && !app_checking(app) &&
 		view->now >= app->check_at;
 }
 
@@ -1728,7 +1740,7 @@ decide_intend(View *view, const Action *action)
 				view->apps[action->app].failed = action->to;
 			break;
 		case ACT_PREFLIGHT:
-			view->apps[action->app].check = CHECK_RUNNING;
+			view->apps[action->app].check = app_check_failed(&view->apps[action->app]) ? CHECK_AGAIN : CHECK_RUNNING;
 			break;
 		case ACT_RENEW:
 			view->apps[action->app].current_run = view->apps[action->app].run;

@@ -209,7 +209,7 @@ say_preflight(const Query *q, int app)
 
 	add(q->words, "preflight of ");
 	add_app(q, app);
-	if (it->check == CHECK_FAILED)
+	if (app_check_failed(it))
 	{
 		add(q->words, " failed: ");
 		add_note(q->words, is_given(it->error) ? it->error : "see the server's log");
@@ -698,7 +698,7 @@ explain_app(const Query *q)
 {
 	const App  *app = &q->view->apps[q->app];
 
-	if (app->check == CHECK_FAILED && !app_checked(q->view, app))
+	if (app_check_failed(app) && !app_checked(q->view, app))
 	{
 		say_preflight(q, q->app);
 		return;
@@ -732,7 +732,7 @@ explain_haf(const Query *q)
 	const View *view = q->view;
 	const App  *haf = &view->apps[HAF_APP];
 
-	if (haf->check == CHECK_FAILED && !app_checked(view, haf))
+	if (app_check_failed(haf) && !app_checked(view, haf))
 		say_preflight(q, HAF_APP);
 	else if (view->stack.phase <= STACK_PREFLIGHT)
 		say_stack_preflight(q);

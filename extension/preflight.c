@@ -103,7 +103,7 @@ gather_work(void *arg)
 		App		   *app = &worker->catalog->view.apps[i];
 		Checked    *checked;
 
-		if (app->check != CHECK_RUNNING)
+		if (!app_checking(app))
 			continue;
 		checked = &batch->apps[batch->n_apps++];
 		memset(checked, 0, sizeof(*checked));
@@ -130,9 +130,9 @@ call_off(Worker *worker)
 	{
 		App		   *app = &worker->catalog->view.apps[i];
 
-		if (app->check == CHECK_RUNNING)
+		if (app_checking(app))
 		{
-			app->check = CHECK_NONE;
+			app->check = app_check_failed(app) ? CHECK_FAILED : CHECK_NONE;
 			app->check_at = GetCurrentTimestamp() + BUSY_PAUSE_US;
 		}
 	}
@@ -192,7 +192,7 @@ conclude_app(Worker *worker, const Checked *checked)
 	Conclusion	conclusion = {worker, at, verdict(worker->preflight, checked)};
 	int64		delay;
 
-	if (app == NULL || app->check != CHECK_RUNNING)
+	if (app == NULL || !app_checking(app))
 		return;
 	app->check = CHECK_NONE;
 	if (checked->version != app->spec_version + view->stack.spec_version)
@@ -256,7 +256,7 @@ preflight_begin(Worker *worker)
 	MemoryContext context;
 
 	for (int i = 0; i < worker->catalog->view.n_apps; i++)
-		due |= worker->catalog->view.apps[i].check == CHECK_RUNNING;
+		due |= app_checking(&worker->catalog->view.apps[i]);
 	if (!due || worker->preflight != NULL)
 		return;
 	context = AllocSetContextCreate(TopMemoryContext, "hafstack preflight", ALLOCSET_DEFAULT_SIZES);

@@ -131,7 +131,8 @@ typedef enum Check				/* preflight, of the present spec_version */
 {
 	CHECK_NONE,
 	CHECK_RUNNING,
-	CHECK_FAILED
+	CHECK_FAILED,
+	CHECK_AGAIN					/* failed, and is running once more */
 } Check;
 
 typedef struct App
@@ -328,6 +329,8 @@ extern int64_t decide_next_time(const View *view);
 extern bool decide_haf_live(const View *view);
 extern bool app_renewing(const App *app);	/* reset, and not through yet */
 extern bool app_checked(const View *view, const App *app);	/* preflight passed */
+extern bool app_checking(const App *app);	/* it is running */
+extern bool app_check_failed(const App *app);	/* as far as is known */
 extern bool app_depends_set_up(const View *view, const App *app);
 extern bool step_unwanted(const View *view, const Step *step);
 extern bool step_is_up(const View *view, const Step *step);
