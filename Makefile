@@ -4,7 +4,7 @@ MODULE_big = hafstack
 DATA = extension/hafstack--0.1.0.sql
 OBJS = extension/hafstack.o extension/worker.o extension/observe.o extension/act.o extension/preflight.o \
 	extension/decide.o extension/explain.o extension/catalog.o extension/haf.o extension/bundled.o extension/clone.o \
-	extension/spec.o extension/engine.o extension/http.o extension/event.o extension/api.o
+	extension/spec.o extension/doc.o extension/engine.o extension/http.o extension/event.o extension/api.o
 
 # the program of the bundled topology; without a line of the server's in it
 HANDOFF = hafstack_handoff

@@ -19,12 +19,23 @@
 #include "hafstack.h"
 #include "worker.h"
 
+/* What an action may change, to be put back when it cannot be written. */
+typedef struct Before
+{
+	Step		step;
+	App			app;
+	Stack		stack;
+	int64		next_seq;
+} Before;
+
 /* An action on its way into the catalog. */
 typedef struct Deed
 {
 	Worker	   *worker;
-	const Action *action;
-	SpecContainer container;	/* CREATE, STOP: what the spec says; malloc'd */
+	struct Deed *previous;
+	Action		action;
+	Before		before;
+	SpecContainer container;	/* CREATE: what the spec says; malloc'd */
 	bool		dropped;		/* what is wanted has changed meanwhile */
 	bool		spec_failed;
 	char		error[ENGINE_ERROR_MAX];
@@ -32,6 +43,13 @@ typedef struct Deed
 	StepState	from;			/* the step's state before */
 	int			from_phase;
 } Deed;
+
+struct Deeds
+{
+	Worker	   *worker;
+	Deed	   *last;
+	int			n;
+};
 
 Outcome
 outcome_of(const EngineReply *reply)
@@ -77,9 +95,9 @@ step_words(const Worker *worker, int at, const char *what)
 static void
 step_event(const Deed *deed, const char *kind, const char *to, const char *what)
 {
-	int			at = deed->action->step;
+	int			at = deed->action.step;
 
-	event_write(kind, app_or_null(deed->worker, deed->action->app),
+	event_write(kind, app_or_null(deed->worker, deed->action.app),
 				step_state_names[deed->from], to, step_words(deed->worker, at, what));
 }
 
@@ -125,9 +143,13 @@ describe(Worker *worker, const Action *action)
 								 "could not be started: SELECT hafstack.logs(NULL, 'handoff') says why");
 			break;
 		case ACT_NOTE_STRANGER:
-			catalog_set_text(worker->catalog, error,
-							 psprintf("the name \"%s\" is taken by a container that is not hafstack's; it was left alone",
-									  info->name ? info->name : ""));
+			if (step->seen == SEEN_STRANGER)	/* else the Engine's words stay */
+				catalog_set_text(worker->catalog, error,
+								 psprintf("the name \"%s\" is taken by a container that is not hafstack's; it was left alone",
+										  info->name ? info->name : ""));
+			break;
+		case ACT_NOTE_CREATED:
+			catalog_set_text(worker->catalog, error, NULL);
 			break;
 		default:
 			break;
@@ -152,9 +174,9 @@ event_target(const Step *step, ActionKind kind)
 static void
 announce_step(const Deed *deed)
 {
-	const Step *step = &deed->worker->catalog->view.steps[deed->action->step];
-	const StepInfo *info = &deed->worker->catalog->step_info[deed->action->step];
-	ActionKind	kind = deed->action->kind;
+	const Step *step = &deed->worker->catalog->view.steps[deed->action.step];
+	const StepInfo *info = &deed->worker->catalog->step_info[deed->action.step];
+	ActionKind	kind = deed->action.kind;
 
 	switch (kind)
 	{
@@ -248,7 +270,7 @@ report_failure(const Worker *worker, int app, const char *words)
 static void
 write_phase(Deed *deed)
 {
-	const Action *action = deed->action;
+	const Action *action = &deed->action;
 	View	   *view = &deed->worker->catalog->view;
 
 	if (action->kind == ACT_STACK_PHASE)
@@ -267,7 +289,7 @@ static void
 write_failed(Deed *deed)
 {
 	Worker	   *worker = deed->worker;
-	int			app = deed->action->app;
+	int			app = deed->action.app;
 	const char *words;
 
 	if (app < 0)
@@ -277,7 +299,7 @@ write_failed(Deed *deed)
 	}
 	words = failure_words(worker, app);
 	catalog_store_app(worker->catalog, app, words, false);
-	if (deed->action->to)
+	if (deed->action.to)
 	{
 		event_write("failure", app_or_null(worker, app), NULL, "failed", words);
 		report_failure(worker, app, words);
@@ -289,11 +311,11 @@ write_failed(Deed *deed)
 static void
 write_end_of_run(Deed *deed)
 {
-	int			app = deed->action->app;
+	int			app = deed->action.app;
 	const char *name = deed->worker->catalog->view.apps[app].name;
 	const char *from = app_phase_names[deed->from_phase];
 
-	if (deed->action->kind == ACT_RENEW)
+	if (deed->action.kind == ACT_RENEW)
 	{
 		catalog_renew(deed->worker->catalog, app);
 		event_write("phase", name, from, app_phase_names[APP_REGISTERED], "reset");
@@ -310,10 +332,10 @@ static void
 store_step(Deed *deed)
 {
 	Catalog    *catalog = deed->worker->catalog;
-	int			app = deed->action->app;
+	int			app = deed->action.app;
 	const char *words = newer_failure(deed->worker, app);
 
-	catalog_store_step(catalog, deed->action->step);
+	catalog_store_step(catalog, deed->action.step);
 	if (words != NULL)
 		catalog_store_app(catalog, app, words, false);
 	announce_step(deed);
@@ -335,19 +357,18 @@ keep_failure(Worker *worker, const Action *action)
 static bool
 build_container(Deed *deed)
 {
-	bool		create = deed->action->kind == ACT_CREATE;
 	Clone		clone = {0};
 	bool		built;
 
 	Worker	   *worker = deed->worker;
-	const Step *step = &worker->catalog->view.steps[deed->action->step];
+	const Step *step = &worker->catalog->view.steps[deed->action.step];
 	SpecLabels	labels = {worker->catalog->stack_id, step->run, step->attempt};
 	SpecContext context;
 	SpecError	error;
 	char	   *spec;
 
 	catalog_spec(worker->catalog, step->app, step->role, &context, &spec);
-	if (create && spec_is_cloned(&context, role_names[step->role]) &&
+	if (spec_is_cloned(&context, role_names[step->role]) &&
 		!bundled_base(worker, step, &context, &clone))
 	{
 		strlcpy(deed->error, "the container that the server runs in cannot be cloned", sizeof(deed->error));
@@ -367,7 +388,7 @@ static void
 write_create(Deed *deed)
 {
 	Catalog    *catalog = deed->worker->catalog;
-	StepInfo   *info = &catalog->step_info[deed->action->step];
+	StepInfo   *info = &catalog->step_info[deed->action.step];
 
 	info->id[0] = info->health[0] = '\0';
 	if (build_container(deed))
@@ -377,7 +398,7 @@ write_create(Deed *deed)
 		return;
 	}
 	deed->spec_failed = true;
-	decide_settle(&catalog->view, deed->action, OUTCOME_REFUSED);
+	decide_settle(&catalog->view, &deed->action, OUTCOME_REFUSED);
 	catalog_set_text(catalog, &info->error, deed->error);
 }
 
@@ -390,12 +411,11 @@ rests_on_wishes(ActionKind kind)
 }
 
 static void
-write_work(void *arg)
+write_deed(Deed *deed)
 {
-	Deed	   *deed = arg;
-	ActionKind	kind = deed->action->kind;
+	ActionKind	kind = deed->action.kind;
 
-	if (rests_on_wishes(kind) && !catalog_confirm(deed->worker->catalog, deed->action->app))
+	if (rests_on_wishes(kind) && !catalog_confirm(deed->worker->catalog, deed->action.app))
 	{
 		deed->dropped = true;
 		return;
@@ -418,8 +438,6 @@ write_work(void *arg)
 	}
 	if (kind == ACT_CREATE)
 		write_create(deed);
-	else if (kind == ACT_STOP)
-		(void) build_container(deed);
 	store_step(deed);
 }
 
@@ -450,19 +468,18 @@ static bool
 send_call(Deed *deed, uint64 tag)
 {
 	Engine	   *engine = deed->worker->engine;
-	const StepInfo *info = &deed->worker->catalog->step_info[deed->action->step];
+	const StepInfo *info = &deed->worker->catalog->step_info[deed->action.step];
 
-	switch (deed->action->kind)
+	switch (deed->action.kind)
 	{
 		case ACT_CREATE:
 			return engine_create(engine, tag, info->name, deed->container.body);
 		case ACT_START:
 			return engine_start(engine, tag, info->id);
 		case ACT_STOP:
-			if (deed->worker->catalog->view.steps[deed->action->step].role == ROLE_HANDOFF)
+			if (deed->worker->catalog->view.steps[deed->action.step].role == ROLE_HANDOFF)
 				return engine_kill(engine, tag, info->id, "SIGUSR1");	/* see handoff.c */
-			return engine_stop(engine, tag, info->id,
-							   deed->container.name ? deed->container.stop_timeout : 30);
+			return engine_stop(engine, tag, info->id, -1);
 		case ACT_KILL:
 			return engine_kill(engine, tag, info->id, "SIGKILL");
 		case ACT_REMOVE:
@@ -482,12 +499,12 @@ static void
 send(Deed *deed)
 {
 	Worker	   *worker = deed->worker;
-	uint64		tag = act_new_call(worker, deed->action, -1);
+	uint64		tag = act_new_call(worker, &deed->action, -1);
 	Call		call;
 	EngineReply reply = {.outcome = ENGINE_UNREACHABLE, .error = "the call could not be sent"};
 
-	worker->catalog->view.steps[deed->action->step].busy = true;
-	worker->catalog->step_info[deed->action->step].touched = worker->clock;
+	worker->catalog->view.steps[deed->action.step].busy = true;
+	worker->catalog->step_info[deed->action.step].touched = worker->clock;
 	if (worker->engine != NULL && send_call(deed, tag))
 		return;
 	call = *(Call *) hash_search(worker->calls, &tag, HASH_FIND, NULL);
@@ -496,15 +513,6 @@ send(Deed *deed)
 }
 
 /* ---- act ------------------------------------------------------------------------ */
-
-/* What an action may change, to be put back when it cannot be written. */
-typedef struct Before
-{
-	Step		step;
-	App			app;
-	Stack		stack;
-	int64		next_seq;
-} Before;
 
 static void
 remember(const View *view, const Action *action, Before *before)
@@ -518,12 +526,15 @@ remember(const View *view, const Action *action, Before *before)
 }
 
 static void
-put_back(View *view, const Action *action, const Before *before)
+put_back(Catalog *catalog, const Action *action, const Before *before)
 {
+	View	   *view = &catalog->view;
+
 	if (action->step >= 0)
 	{
 		view->steps[action->step] = before->step;
 		view->steps[action->step].quiet_until = view->now + BUSY_PAUSE_US;
+		strlcpy(catalog->step_info[action->step].stored_health, "?", 2);
 	}
 	if (action->app >= 0)
 		view->apps[action->app] = before->app;
@@ -531,67 +542,187 @@ put_back(View *view, const Action *action, const Before *before)
 	view->next_seq = before->next_seq;
 }
 
-/* Looks and logs change no row. */
-static bool
-only_asks(ActionKind kind)
+Deeds *
+act_begin(Worker *worker)
 {
-	return kind == ACT_LOOK || kind == ACT_HISTORY || kind == ACT_LOG;
+	Deeds	   *deeds = MemoryContextAllocZero(worker->round, sizeof(Deeds));
+
+	deeds->worker = worker;
+	return deeds;
+}
+
+/* Room for one more; it outlives the transaction. */
+static Deed *
+add_deed(Deeds *deeds, const Action *action)
+{
+	const View *view = &deeds->worker->catalog->view;
+	Deed	   *deed = MemoryContextAllocZero(deeds->worker->round, sizeof(Deed));
+
+	deed->worker = deeds->worker;
+	deed->action = *action;
+	if (action->step >= 0)
+		deed->from = view->steps[action->step].state;
+	deed->from_phase = action->app < 0 ? (int) view->stack.phase : (int) view->apps[action->app].phase;
+	remember(view, action, &deed->before);
+	deed->previous = deeds->last;
+	deeds->last = deed;
+	deeds->n++;
+	return deed;
+}
+
+/* Looks and logs change no row. */
+bool
+act_only_asks(ActionKind kind)
+{
+	return kind == ACT_LOOK || kind == ACT_HISTORY || kind == ACT_LOG || kind == ACT_PREFLIGHT;
 }
 
 bool
-act(Worker *worker, const Action *action)
+act_write(Deeds *deeds, const Action *action)
 {
+	Worker	   *worker = deeds->worker;
 	View	   *view = &worker->catalog->view;
-	Deed		deed = {.worker = worker, .action = action};
-	Before		before;
-	bool		written;
+	Deed	   *deed = add_deed(deeds, action);
 
-	if (action->step >= 0)
-		deed.from = view->steps[action->step].state;
-	deed.from_phase = action->app < 0 ? (int) view->stack.phase : (int) view->apps[action->app].phase;
-	remember(view, action, &before);
 	decide_intend(view, action);
-	if (action->kind == ACT_PREFLIGHT)
-		return true;			/* preflight_begin() takes them all together */
-	if (only_asks(action->kind))
+	if (!act_only_asks(action->kind))
 	{
-		send(&deed);
-		return true;
-	}
-	if (action->step >= 0)
-		describe(worker, action);
-	written = worker_transaction(worker, write_work, &deed);
-	if (!written || deed.dropped)
-	{
-		put_back(view, action, &before);
-		worker->reload |= deed.dropped;
-	}
-	else
-	{
+		if (action->step >= 0)
+			describe(worker, action);
+		write_deed(deed);
+		if (deed->dropped)
+		{
+			put_back(worker->catalog, action, &deed->before);
+			worker->reload = true;
+			return false;
+		}
 		if (action->app >= 0)
 			keep_failure(worker, action);
-		if (action_is_call(action->kind) && !deed.spec_failed)
-			send(&deed);
 	}
-	spec_free(&deed.container);
-	return written && !deed.dropped;
+	if (action->step >= 0)
+		view->steps[action->step].busy |= action_is_call(action->kind) && !deed->spec_failed;
+	return true;
+}
+
+/* The oldest first. */
+static Deed *
+in_order(Deed *last)
+{
+	Deed	   *first = NULL;
+
+	while (last)
+	{
+		Deed	   *previous = last->previous;
+
+		last->previous = first;
+		first = last;
+		last = previous;
+	}
+	return first;
+}
+
+void
+act_finish(Deeds *deeds, bool committed)
+{
+	if (!committed)
+		for (Deed *deed = deeds->last; deed; deed = deed->previous)
+		{
+			if (!deed->dropped)
+				put_back(deeds->worker->catalog, &deed->action, &deed->before);
+			spec_free(&deed->container);
+		}
+	else
+		for (Deed *deed = in_order(deeds->last); deed; deed = deed->previous)
+		{
+			/* the checks of all apps are begun together, by preflight_begin() */
+			if (!deed->dropped && !deed->spec_failed && action_is_call(deed->action.kind) &&
+				deed->action.kind != ACT_PREFLIGHT)
+				send(deed);
+			spec_free(&deed->container);
+		}
 }
 
 /* ---- Outcomes -------------------------------------------------------------------- */
+
+typedef struct Warning
+{
+	Worker	   *worker;
+	int			at;
+	const char *words;
+} Warning;
+
+static void
+warning_work(void *arg)
+{
+	Warning    *warning = arg;
+	const Step *step = &warning->worker->catalog->view.steps[warning->at];
+
+	event_write("warning", app_or_null(warning->worker, step->app), step_state_names[step->state], NULL,
+				step_words(warning->worker, warning->at, warning->words));
+}
+
+/*
+ * A call that the Engine refuses, and that is made again and again because
+ * nothing else can be done: said in status() as long as it lasts, once as an
+ * event and in the log.
+ */
+static void
+set_trouble(Worker *worker, int at, const char *words)
+{
+	Step	   *step = &worker->catalog->view.steps[at];
+	Warning		warning = {worker, at, words};
+
+	if (words == NULL ? step->trouble == NULL : step->trouble != NULL && strcmp(step->trouble, words) == 0)
+		return;
+	catalog_set_text(worker->catalog, (char **) &step->trouble, words);
+	if (words == NULL || !worker_transaction(worker, warning_work, &warning))
+		return;
+	ereport(LOG,
+			(errmsg("hafstack: %s", step_words(worker, at, words)),
+			 errhint("The call is repeated until Docker carries it out.")));
+}
+
+static const char *
+refusal_of(ActionKind kind)
+{
+	switch (kind)
+	{
+		case ACT_CREATE:
+			return "could not be created";
+		case ACT_START:
+			return "could not be started";
+		case ACT_STOP:
+		case ACT_KILL:
+			return "could not be stopped";
+		case ACT_REMOVE:
+			return "could not be removed";
+		case ACT_LOOK:
+		case ACT_HISTORY:
+			return "could not be looked at";
+		default:
+			return NULL;
+	}
+}
 
 /* Words for a call that came to nothing. */
 static void
 describe_outcome(Worker *worker, const Action *action, const EngineReply *reply)
 {
 	StepInfo   *info = &worker->catalog->step_info[action->step];
-	const char *what = action->kind == ACT_CREATE ? "could not be created" :
-		action->kind == ACT_START ? "could not be started" : NULL;
+	bool		begins = action->kind == ACT_CREATE || action->kind == ACT_START;
+	const char *what = refusal_of(action->kind);
+	const char *trouble = worker->catalog->view.steps[action->step].trouble;
+	const char *words;
 
-	if (what == NULL || reply->outcome == ENGINE_OK || reply->outcome == ENGINE_LOST ||
-		reply->outcome == ENGINE_UNREACHABLE || reply->outcome == ENGINE_CONFLICT)
+	if (what == NULL || reply->outcome == ENGINE_LOST || reply->outcome == ENGINE_UNREACHABLE)
 		return;
-	catalog_set_text(worker->catalog, &info->error,
-					 psprintf("%s: %s", what, server_text(reply->error)));
+	words = psprintf("%s: %s", what, server_text(reply->error));
+	if (begins && reply->outcome != ENGINE_OK)
+		catalog_set_text(worker->catalog, &info->error, words);
+	else if (!begins && (reply->outcome == ENGINE_REFUSED || reply->outcome == ENGINE_CONFLICT))
+		set_trouble(worker, action->step, words);
+	else if (trouble != NULL && strncmp(trouble, what, strlen(what)) == 0)
+		set_trouble(worker, action->step, NULL);	/* this call is refused no longer */
 }
 
 static void
@@ -600,7 +731,7 @@ outcome_work(void *arg)
 	Deed	   *deed = arg;
 
 	if (deed->log != NULL)
-		catalog_store_log(deed->worker->catalog, deed->action->step, deed->log);
+		catalog_store_log(deed->worker->catalog, deed->action.step, deed->log);
 	store_step(deed);
 }
 
@@ -613,10 +744,10 @@ log_text(const EngineReply *reply)
 
 /* Does the outcome of this call change what is stored? */
 static bool
-is_stored(const Call *call, const Step *before, const Step *after, bool health_changed)
+is_stored(ActionKind kind, const Step *before, const Step *after, const StepInfo *info)
 {
-	if (call->action.kind == ACT_LOOK)
-		return health_changed && after->state == STEP_RUNNING;
+	if (kind == ACT_LOOK)
+		return after->state == STEP_RUNNING && strcmp(info->health, info->stored_health) != 0;
 	return before->state != after->state || before->log_stored != after->log_stored ||
 		before->failures != after->failures || before->attempt != after->attempt ||
 		before->spec_version != after->spec_version;
@@ -626,37 +757,36 @@ void
 act_settle(Worker *worker, const Call *call, const EngineReply *reply)
 {
 	View	   *view = &worker->catalog->view;
-	Action		action = call->action;
-	Deed		deed = {.worker = worker, .action = &action};
-	Before		before;
 	int			at = catalog_find_step(worker->catalog, call->app, call->role, call->ordinal);
+	Deed		deed = {.worker = worker, .action = call->action};
+	Action	   *action = &deed.action;
 	Step	   *step;
-	char		health[16];
+	StepInfo   *info;
 
 	if (at < 0)
 		return;
-	action.step = at;
-	action.app = view->steps[at].app;
 	step = &view->steps[at];
+	info = &worker->catalog->step_info[at];
+	action->step = at;
+	action->app = step->app;
 	step->busy = false;
 	view->now = GetCurrentTimestamp();
-	remember(view, &action, &before);
+	remember(view, action, &deed.before);
 	deed.from = step->state;
-	strlcpy(health, worker->catalog->step_info[at].health, sizeof(health));
-	if (action.kind == ACT_CREATE && reply->outcome == ENGINE_OK && reply->count == 1)
-		strlcpy(worker->catalog->step_info[at].id, reply->containers[0].id, ENGINE_ID_MAX);
-	describe_outcome(worker, &action, reply);
-	decide_settle(view, &action, outcome_of(reply));
-	worker->catalog->step_info[at].touched = ++worker->clock;
-	if (action.kind == ACT_LOG && step->log_stored)
+	if (action->kind == ACT_CREATE && reply->outcome == ENGINE_OK && reply->count == 1)
+		strlcpy(info->id, reply->containers[0].id, ENGINE_ID_MAX);
+	describe_outcome(worker, action, reply);
+	decide_settle(view, action, outcome_of(reply));
+	info->touched = ++worker->clock;
+	if (action->kind == ACT_LOG && step->log_stored)
 		deed.log = log_text(reply);
-	if (!is_stored(call, &before.step, step, action.kind == ACT_LOOK))
+	if (!is_stored(action->kind, &deed.before.step, step, info))
 		return;
-	if (!worker_transaction(worker, outcome_work, &deed))
+	if (worker_transaction(worker, outcome_work, &deed))
 	{
-		put_back(view, &action, &before);
-		step->seen = SEEN_UNKNOWN;
+		keep_failure(worker, action);
 		return;
 	}
-	keep_failure(worker, &action);
+	put_back(worker->catalog, action, &deed.before);
+	step->seen = SEEN_UNKNOWN;
 }

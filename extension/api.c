@@ -76,7 +76,13 @@ away_from_home(char **hint)
 		return pstrdup("hafstack is not loaded by this server");
 	}
 	if (hafstack_is_home())
-		return NULL;
+	{
+		/* what goes to Docker and comes from it is UTF-8 */
+		if (GetDatabaseEncoding() == PG_UTF8)
+			return NULL;
+		*hint = pstrdup("Like HAF itself, hafstack needs a database with encoding UTF8.");
+		return psprintf("the encoding of this database is %s", GetDatabaseEncodingName());
+	}
 
 	here = get_database_name(MyDatabaseId);
 	*hint = psprintf("Connect to database \"%s\", or put \"hafstack.database = '%s'\" into postgresql.conf and restart the server.",
@@ -593,6 +599,7 @@ judge_row(Wait *wait)
 	int			wanted = phase_rank(list, wait->phase);
 
 	strlcpy(wait->standing, phase, sizeof(wait->standing));
+	pfree(phase);
 	wait->error = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 	wait->seen = true;
 
@@ -602,22 +609,24 @@ judge_row(Wait *wait)
 	{
 		/* A stack on its way down has passed idle long ago, and that is not
 		 * what somebody who called stop() waits for. */
-		return strcmp(phase, "idle") == 0 || column_bool(6) ? VERDICT_REACHED : VERDICT_WAIT;
+		return strcmp(wait->standing, "idle") == 0 || column_bool(6) ? VERDICT_REACHED : VERDICT_WAIT;
 	}
-	if (phase_rank(list, phase) >= wanted)
+	if (phase_rank(list, wait->standing) >= wanted)
 		return VERDICT_REACHED;
 	if (strcmp(wait->phase, "serving") == 0 && !column_bool(5))
 		return VERDICT_NEVER;
 	return column_bool(3) ? VERDICT_FAILED : VERDICT_WAIT;
 }
 
-/* One look at the catalog, with a snapshot of its own. */
+/* One look at the catalog, with a snapshot of its own; whoever waits for days
+ * takes many, and keeps nothing of them. */
 static Verdict
 look(Wait *wait)
 {
 	Oid			types[1] = {TEXTOID};
 	Datum		args[1];
 	char		nulls[1];
+	Verdict		verdict;
 
 	if (wait->error != NULL)
 		pfree(wait->error);
@@ -629,8 +638,13 @@ look(Wait *wait)
 							  1, types, args, nulls, false, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up where app or stack stand");
 	if (SPI_processed == 0)
-		return wait->seen ? VERDICT_REMOVED : VERDICT_UNKNOWN_APP;
-	return judge_row(wait);
+		verdict = wait->seen ? VERDICT_REMOVED : VERDICT_UNKNOWN_APP;
+	else
+		verdict = judge_row(wait);
+	SPI_freetuptable(SPI_tuptable);
+	if (wait->app != NULL)
+		pfree(DatumGetPointer(args[0]));
+	return verdict;
 }
 
 /* Milliseconds to sleep at most, -1 without end; verdict when none are left. */

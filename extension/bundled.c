@@ -199,7 +199,6 @@ handoff_command(const Worker *worker)
 	command[n++] = psprintf("--attempts=%d", hafstack_max_attempts);
 	command[n++] = psprintf("--delay=%d", hafstack_retry_delay);
 	command[n++] = psprintf("--max-delay=%d", hafstack_max_retry_delay);
-	command[n++] = psprintf("--grace=%d", clone_stop_timeout(worker->self));
 	command[n++] = psprintf("--policy=%s", instance.body ? instance.restart_policy : "unless-stopped");
 	command[n++] = psprintf("--retries=%d", instance.restart_retries);
 	command[n++] = psprintf("--from=%s", worker->self_seen.id);

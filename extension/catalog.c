@@ -24,6 +24,8 @@
 #include "event.h"
 
 #define STATEMENTS_MAX_MS	30000	/* of one transaction of the worker */
+#define LOCK_PASSED_MS		5000	/* without meeting a lock */
+#define LOCK_NEWS_MS		10000	/* of meeting one again and again */
 #define SAME_ERROR_MS		10000	/* an error that repeats is logged no oftener */
 
 typedef struct NameEntry
@@ -51,17 +53,31 @@ run_transaction(CatalogWork work, void *arg)
 	CommitTransactionCommand();
 }
 
-/* A lock that somebody holds is no news, and what fails four times a second
- * must not fill the server's log. */
+/* Has somebody held a lock for so long that nothing goes on? */
+static bool
+locked_for_long(TimestampTz now)
+{
+	static TimestampTz since = 0;
+	static TimestampTz last = 0;
+
+	if (TimestampDifferenceExceeds(last, now, LOCK_PASSED_MS))
+		since = now;
+	last = now;
+	return TimestampDifferenceExceeds(since, now, LOCK_NEWS_MS);
+}
+
+/* A lock that somebody holds for a moment is no news, and what fails four times
+ * a second must not fill the server's log. */
 static bool
 is_news(const ErrorData *error)
 {
 	static TimestampTz logged_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		(strcmp(error->message, last_error) == 0 &&
-		 !TimestampDifferenceExceeds(logged_at, now, SAME_ERROR_MS)))
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && !locked_for_long(now))
+		return false;
+	if (strcmp(error->message, last_error) == 0 &&
+		!TimestampDifferenceExceeds(logged_at, now, SAME_ERROR_MS))
 		return false;
 	logged_at = now;
 	return true;
@@ -107,6 +123,8 @@ catalog_transaction(CatalogWork work, void *arg)
 		ok = false;
 	}
 	PG_END_TRY();
+	/* a cancel or time limit that came too late was for this, and not for what follows */
+	QueryCancelPending = false;
 	MemoryContextSwitchTo(context);
 	pgstat_report_stat(false);
 	return ok;
@@ -513,14 +531,20 @@ load_steps(Catalog *catalog)
 
 /* What was observed of a step stays true when only wishes have changed. */
 static void
-take_over_step(const Step *from, const StepInfo *from_info, Step *to, StepInfo *to_info)
+take_over_step(const Catalog *old, int from_at, Catalog *catalog, int to_at)
 {
+	const Step *from = &old->view.steps[from_at];
+	const StepInfo *from_info = &old->step_info[from_at];
+	Step	   *to = &catalog->view.steps[to_at];
+	StepInfo   *to_info = &catalog->step_info[to_at];
+
 	if (from->run != to->run || from->attempt != to->attempt || from->state != to->state)
 	{
 		to->busy = from->busy && from->run == to->run;
 		return;
 	}
 	decide_keep_observed(to, from);
+	to->trouble = keep(catalog->context, from->trouble);
 	/* a look by name has found it, and it is not written yet */
 	if (to_info->id[0] == '\0')
 		strlcpy(to_info->id, from_info->id, sizeof(to_info->id));
@@ -564,10 +588,7 @@ take_over(Catalog *catalog, Catalog *old)
 		memcpy(catalog->app_info[i].note, old->app_info[at].note, WORDS_MAX);
 		for (int role = 0; role < ROLES; role++)
 			for (int n = 0; n < Min(app->role_steps[role], from->role_steps[role]); n++)
-				take_over_step(&old->view.steps[from->role_first[role] + n],
-							   &old->step_info[from->role_first[role] + n],
-							   &view->steps[app->role_first[role] + n],
-							   &catalog->step_info[app->role_first[role] + n]);
+				take_over_step(old, from->role_first[role] + n, catalog, app->role_first[role] + n);
 	}
 }
 
@@ -633,9 +654,7 @@ catalog_set_text(const Catalog *catalog, char **text, const char *value)
 {
 	char	   *copy = keep(catalog->context, value);
 
-	if (*text)
-		pfree(*text);
-	*text = copy;
+	*text = copy;				/* the one before may be put back; it goes with the context */
 }
 
 /* ---- Store ---------------------------------------------------------------------- */

@@ -5,21 +5,17 @@
  * Room: see clone.h.  The Engine's account of a container holds the very objects
  * that its create call takes (Config, HostConfig), so a clone takes them whole
  * and changes what has to differ: mounts come from .Mounts, so that an anonymous
- * volume is the same and never a new one; restarting is ours; what Compose or an
- * earlier clone wrote on it stays behind.
+ * volume is the same and never a new one; the image goes by its id; restarting is
+ * ours; what Compose or an earlier clone wrote on it stays behind.
  *
  * API source: Docker Engine API reference v1.41, ContainerInspect and
  * ContainerCreate.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "clone.h"
 
-#include <cjson/cJSON.h>
-#include <ctype.h>
-#include <limits.h>
-#include <math.h>
+#include "doc.h"
+#include "spec.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,24 +24,16 @@
 #define SHORT_ID			12
 #define STOP_TIMEOUT_S		120 /* HAF's, where nothing is said */
 #define STOP_TIMEOUT_MAX_S	86400
-#define MAINTENANCE_OPTION	"--execute-maintenance-script"
 #define SKIP_HIVED_OPTION	"--skip-hived"
 #define POLICY_LABEL		"io.hafstack.haf-restart-policy"
 #define RETRIES_LABEL		"io.hafstack.haf-restart-retries"
-#define INDEX_SCRIPT		MAINTENANCE_OPTION "=/haf_app_root/scripts/setup_haf_indexes.sh"
 
 /* ---- JSON ---- */
-
-static cJSON *
-get(const cJSON *object, const char *key)
-{
-	return cJSON_GetObjectItemCaseSensitive(object, key);
-}
 
 static const char *
 get_text(const cJSON *object, const char *key)
 {
-	const char *text = cJSON_GetStringValue(get(object, key));
+	const char *text = doc_text(object, key);
 
 	return text != NULL ? text : "";
 }
@@ -55,36 +43,6 @@ drop(cJSON *object, const char *const *keys)
 {
 	for (; *keys != NULL; keys++)
 		cJSON_DeleteItemFromObjectCaseSensitive(object, *keys);
-}
-
-static void
-put(cJSON *object, const char *key, cJSON *item)
-{
-	cJSON_DeleteItemFromObjectCaseSensitive(object, key);
-	cJSON_AddItemToObject(object, key, item);
-}
-
-/*
- * Large whole numbers as the Engine wants them: cJSON would print 2.6e+15 for
- * the nanoseconds of a month.
- */
-static void
-keep_whole_numbers(cJSON *item)
-{
-	cJSON	   *child;
-
-	cJSON_ArrayForEach(child, item)
-	{
-		double		value = child->valuedouble;
-
-		if (cJSON_IsNumber(child) && value == floor(value) && fabs(value) > INT_MAX && fabs(value) < 9e18)
-		{
-			child->valuestring = NULL;
-			if (asprintf(&child->valuestring, "%.0f", value) > 0)
-				child->type = cJSON_Raw;
-		}
-		keep_whole_numbers(child);
-	}
 }
 
 /* ---- who am I ---- */
@@ -129,32 +87,19 @@ is_option(const char *argument, const char *option)
 bool
 clone_runs_hived(const char *inspect)
 {
-	cJSON	   *json = cJSON_Parse(inspect);
+	cJSON	   *json = doc_parse(inspect, strlen(inspect));
 	const cJSON *argument;
 	bool		hived = json != NULL;
 
-	cJSON_ArrayForEach(argument, get(json, "Args"))
+	cJSON_ArrayForEach(argument, doc_get(json, "Args"))
 	{
 		const char *text = cJSON_GetStringValue(argument);
 
-		if (text != NULL && (is_option(text, SKIP_HIVED_OPTION) || is_option(text, MAINTENANCE_OPTION)))
+		if (text != NULL && (is_option(text, SKIP_HIVED_OPTION) || is_option(text, SPEC_MAINTENANCE_OPTION)))
 			hived = false;
 	}
 	cJSON_Delete(json);
 	return hived;
-}
-
-int
-clone_stop_timeout(const char *inspect)
-{
-	cJSON	   *json = cJSON_Parse(inspect);
-	const cJSON *timeout = get(get(json, "Config"), "StopTimeout");
-	int			seconds = STOP_TIMEOUT_S;
-
-	if (cJSON_IsNumber(timeout) && timeout->valuedouble >= 0 && timeout->valuedouble <= STOP_TIMEOUT_MAX_S)
-		seconds = timeout->valueint;
-	cJSON_Delete(json);
-	return seconds;
 }
 
 /* ---- mounts ---- */
@@ -181,9 +126,26 @@ is_needed(const char *mount, const char *docker_host, const char *cert_path)
 	return covers(mount, socket) || (strncmp(mount, "/var/run/", 9) == 0 && covers(mount + 4, socket));
 }
 
+/* What .Mounts does not tell: the part of a volume, the size of a tmpfs ... */
+static void
+add_options(cJSON *to, const cJSON *inspect)
+{
+	static const char *const options[] = {"BindOptions", "VolumeOptions", "TmpfsOptions", NULL};
+	const cJSON *asked;
+
+	cJSON_ArrayForEach(asked, doc_get(doc_get(inspect, "HostConfig"), "Mounts"))
+	{
+		if (strcmp(get_text(asked, "Target"), get_text(to, "Target")) != 0)
+			continue;
+		for (const char *const *key = options; *key != NULL; key++)
+			if (cJSON_IsObject(doc_get(asked, *key)))
+				doc_put(to, *key, cJSON_Duplicate(doc_get(asked, *key), true));
+	}
+}
+
 /* One of .Mounts as HostConfig.Mounts wants it; NULL where there is no such thing. */
 static cJSON *
-mount_of(const cJSON *from)
+mount_of(const cJSON *inspect, const cJSON *from)
 {
 	const char *type = get_text(from, "Type");
 	const char *source = get_text(from, strcmp(type, "volume") == 0 ? "Name" : "Source");
@@ -198,10 +160,11 @@ mount_of(const cJSON *from)
 	if (source[0] != '\0' && strcmp(type, "tmpfs") != 0)
 		cJSON_AddStringToObject(to, "Source", source);
 	cJSON_AddStringToObject(to, "Target", get_text(from, "Destination"));
-	if (cJSON_IsFalse(get(from, "RW")))
+	if (cJSON_IsFalse(doc_get(from, "RW")))
 		cJSON_AddTrueToObject(to, "ReadOnly");
 	if (bind && propagation[0] != '\0')
 		cJSON_AddStringToObject(cJSON_AddObjectToObject(to, "BindOptions"), "Propagation", propagation);
+	add_options(to, inspect);
 	return to;
 }
 
@@ -211,39 +174,19 @@ mounts_of(const cJSON *inspect, const char *docker_host, const char *cert_path)
 	cJSON	   *mounts = cJSON_CreateArray();
 	const cJSON *from;
 
-	cJSON_ArrayForEach(from, get(inspect, "Mounts"))
+	cJSON_ArrayForEach(from, doc_get(inspect, "Mounts"))
 	{
 		cJSON	   *mount;
 
 		if (docker_host != NULL && !is_needed(get_text(from, "Destination"), docker_host, cert_path))
 			continue;
-		if ((mount = mount_of(from)) != NULL)
+		if ((mount = mount_of(inspect, from)) != NULL)
 			cJSON_AddItemToArray(mounts, mount);
 	}
 	return mounts;
 }
 
 /* ---- network ---- */
-
-static bool
-is_user_network(const char *mode)
-{
-	return mode[0] != '\0' && strcmp(mode, "host") != 0 && strcmp(mode, "none") != 0 &&
-		strcmp(mode, "bridge") != 0 && strcmp(mode, "default") != 0 && strncmp(mode, "container:", 10) != 0;
-}
-
-static void
-add_alias(cJSON *aliases, const char *alias)
-{
-	const cJSON *item;
-
-	cJSON_ArrayForEach(item, aliases)
-	{
-		if (strcmp(item->valuestring, alias) == 0)
-			return;
-	}
-	cJSON_AddItemToArray(aliases, cJSON_CreateString(alias));
-}
 
 /* Every name under which the container was found, its own among them. */
 static cJSON *
@@ -254,15 +197,15 @@ aliases_of(const cJSON *inspect, const cJSON *endpoint)
 	cJSON	   *aliases = cJSON_CreateArray();
 	const cJSON *alias;
 
-	cJSON_ArrayForEach(alias, get(endpoint, "Aliases"))
+	cJSON_ArrayForEach(alias, doc_get(endpoint, "Aliases"))
 	{
 		const char *text = cJSON_GetStringValue(alias);
 
 		if (text != NULL && strncmp(text, id, SHORT_ID) != 0)
-			add_alias(aliases, text);
+			doc_add_text(aliases, text);
 	}
-	if (get(get(get(inspect, "Config"), "Labels"), "io.hafstack.id") == NULL && name[0] == '/')
-		add_alias(aliases, name + 1);
+	if (doc_get(doc_get(doc_get(inspect, "Config"), "Labels"), "io.hafstack.id") == NULL && name[0] == '/')
+		doc_add_text(aliases, name + 1);
 	return aliases;
 }
 
@@ -275,14 +218,14 @@ networking_of(const cJSON *inspect, bool named)
 	cJSON	   *endpoints = cJSON_AddObjectToObject(networking, "EndpointsConfig");
 	const cJSON *from;
 
-	cJSON_ArrayForEach(from, get(get(inspect, "NetworkSettings"), "Networks"))
+	cJSON_ArrayForEach(from, doc_get(doc_get(inspect, "NetworkSettings"), "Networks"))
 	{
 		cJSON	   *endpoint = cJSON_AddObjectToObject(endpoints, from->string);
 
 		cJSON_AddItemToObject(endpoint, "Aliases", named ? aliases_of(inspect, from) : cJSON_CreateArray());
 		for (const char *const *key = kept; named && *key != NULL; key++)
-			if (get(from, *key) != NULL && !cJSON_IsNull(get(from, *key)))
-				cJSON_AddItemToObject(endpoint, *key, cJSON_Duplicate(get(from, *key), true));
+			if (doc_get(from, *key) != NULL && !cJSON_IsNull(doc_get(from, *key)))
+				cJSON_AddItemToObject(endpoint, *key, cJSON_Duplicate(doc_get(from, *key), true));
 	}
 	return networking;
 }
@@ -297,19 +240,39 @@ command_of(const cJSON *config, CloneKind kind)
 
 	if (kind == CLONE_INDEX)
 	{
-		cJSON_AddItemToArray(command, cJSON_CreateString(INDEX_SCRIPT));
+		cJSON_AddItemToArray(command, cJSON_CreateString(SPEC_MAINTENANCE_OPTION "=" SPEC_INDEX_SCRIPT));
 		return command;
 	}
 	if (kind == CLONE_RECOVERY)
 		cJSON_AddItemToArray(command, cJSON_CreateString(SKIP_HIVED_OPTION));
-	cJSON_ArrayForEach(argument, get(config, "Cmd"))
+	cJSON_ArrayForEach(argument, doc_get(config, "Cmd"))
 	{
 		const char *text = cJSON_GetStringValue(argument);
 
-		if (text != NULL && !is_option(text, SKIP_HIVED_OPTION) && !is_option(text, MAINTENANCE_OPTION))
+		if (text != NULL && !is_option(text, SKIP_HIVED_OPTION) && !is_option(text, SPEC_MAINTENANCE_OPTION))
 			cJSON_AddItemToArray(command, cJSON_CreateString(text));
 	}
 	return command;
+}
+
+/* The id of what runs, for its tag may be another image's by now. */
+static const char *
+image_of(const cJSON *inspect)
+{
+	const char *id = get_text(inspect, "Image");
+
+	return id[0] != '\0' ? id : get_text(doc_get(inspect, "Config"), "Image");
+}
+
+/* Seconds to stop in; for a server never the ten that Docker gives one that names none. */
+static int
+stop_timeout_of(const cJSON *config)
+{
+	const cJSON *timeout = doc_get(config, "StopTimeout");
+
+	if (cJSON_IsRaw(timeout) && timeout->valuedouble >= 0 && timeout->valuedouble <= STOP_TIMEOUT_MAX_S)
+		return timeout->valueint;
+	return STOP_TIMEOUT_S;
 }
 
 static void
@@ -335,9 +298,9 @@ clean_labels(cJSON *labels)
 static void
 haf_policy(const cJSON *inspect, Clone *out)
 {
-	const cJSON *labels = get(get(inspect, "Config"), "Labels");
-	const cJSON *policy = get(get(inspect, "HostConfig"), "RestartPolicy");
-	const cJSON *retries = get(policy, "MaximumRetryCount");
+	const cJSON *labels = doc_get(doc_get(inspect, "Config"), "Labels");
+	const cJSON *policy = doc_get(doc_get(inspect, "HostConfig"), "RestartPolicy");
+	const cJSON *retries = doc_get(policy, "MaximumRetryCount");
 	const char *name = get_text(policy, "Name");
 
 	if (get_text(labels, POLICY_LABEL)[0] != '\0')
@@ -345,7 +308,7 @@ haf_policy(const cJSON *inspect, Clone *out)
 		name = get_text(labels, POLICY_LABEL);
 		out->restart_retries = atoi(get_text(labels, RETRIES_LABEL));
 	}
-	else if (cJSON_IsNumber(retries))
+	else if (cJSON_IsRaw(retries))
 		out->restart_retries = retries->valueint;
 	if (name[0] == '\0' || strcmp(name, "no") == 0 || strlen(name) >= sizeof(out->restart_policy))
 		name = "unless-stopped";
@@ -359,35 +322,37 @@ set_labels(const cJSON *inspect, cJSON *body)
 	Clone		haf = {0};
 	char		retries[16];
 
-	clean_labels(get(body, "Labels"));
-	if (!cJSON_IsObject(get(body, "Labels")))
-		put(body, "Labels", cJSON_CreateObject());
+	clean_labels(doc_get(body, "Labels"));
+	if (!cJSON_IsObject(doc_get(body, "Labels")))
+		doc_put(body, "Labels", cJSON_CreateObject());
 	haf_policy(inspect, &haf);
 	snprintf(retries, sizeof(retries), "%d", haf.restart_retries);
-	cJSON_AddStringToObject(get(body, "Labels"), POLICY_LABEL, haf.restart_policy);
-	cJSON_AddStringToObject(get(body, "Labels"), RETRIES_LABEL, retries);
+	cJSON_AddStringToObject(doc_get(body, "Labels"), POLICY_LABEL, haf.restart_policy);
+	cJSON_AddStringToObject(doc_get(body, "Labels"), RETRIES_LABEL, retries);
 }
 
 /* A copy of the container, over the same data. */
 static cJSON *
 body_of(const cJSON *inspect, CloneKind kind)
 {
-	static const char *const of_config[] = {"Volumes", "MacAddress", NULL};
+	static const char *const of_config[] = {"Volumes", "MacAddress", "name", "aliases", NULL};
 	static const char *const of_host[] =
 	{"Binds", "VolumesFrom", "Links", "RestartPolicy", "AutoRemove", "ContainerIDFile", "VolumeDriver", NULL};
-	cJSON	   *body = cJSON_Duplicate(get(inspect, "Config"), true);
-	cJSON	   *host = cJSON_Duplicate(get(inspect, "HostConfig"), true);
+	cJSON	   *body = cJSON_Duplicate(doc_get(inspect, "Config"), true);
+	cJSON	   *host = cJSON_Duplicate(doc_get(inspect, "HostConfig"), true);
 
 	drop(body, of_config);
 	drop(host, of_host);
 	if (strncmp(get_text(body, "Hostname"), get_text(inspect, "Id"), SHORT_ID) == 0)
 		cJSON_DeleteItemFromObjectCaseSensitive(body, "Hostname");
+	doc_put(body, "Image", cJSON_CreateString(image_of(inspect)));
 	set_labels(inspect, body);
-	put(body, "Cmd", command_of(get(inspect, "Config"), kind));
-	put(host, "Mounts", mounts_of(inspect, NULL, NULL));
-	put(body, "HostConfig", host);
-	if (is_user_network(get_text(host, "NetworkMode")))
-		put(body, "NetworkingConfig", networking_of(inspect, true));
+	doc_put(body, "Cmd", command_of(doc_get(inspect, "Config"), kind));
+	doc_put(body, "StopTimeout", cJSON_CreateNumber(stop_timeout_of(doc_get(inspect, "Config"))));
+	doc_put(host, "Mounts", mounts_of(inspect, NULL, NULL));
+	doc_put(body, "HostConfig", host);
+	if (spec_is_user_network(get_text(host, "NetworkMode")))
+		doc_put(body, "NetworkingConfig", networking_of(inspect, true));
 	return body;
 }
 
@@ -397,14 +362,14 @@ handoff_body(const cJSON *inspect, const char *const *command, const char *docke
 			 const char *cert_path)
 {
 	static const char *const no_check[] = {"NONE"};
-	const cJSON *from = get(inspect, "HostConfig");
+	const cJSON *from = doc_get(inspect, "HostConfig");
 	cJSON	   *body = cJSON_CreateObject();
 	cJSON	   *host = cJSON_CreateObject();
 	cJSON	   *arguments = cJSON_CreateArray();
 	bool		local = strncmp(docker_host, "unix://", 7) == 0;
 	const char *mode = local ? "none" : get_text(from, "NetworkMode");
 
-	cJSON_AddStringToObject(body, "Image", get_text(get(inspect, "Config"), "Image"));
+	cJSON_AddStringToObject(body, "Image", image_of(inspect));
 	cJSON_AddStringToObject(body, "User", "0:0");
 	cJSON_AddStringToObject(body, "StopSignal", "SIGTERM");
 	cJSON_AddItemToObject(body, "Entrypoint", cJSON_CreateStringArray(command, 1));
@@ -415,11 +380,11 @@ handoff_body(const cJSON *inspect, const char *const *command, const char *docke
 						  cJSON_CreateStringArray(no_check, 1));
 	cJSON_AddStringToObject(host, "NetworkMode", mode);
 	cJSON_AddTrueToObject(host, "Init");
-	if (cJSON_IsObject(get(from, "LogConfig")))
-		cJSON_AddItemToObject(host, "LogConfig", cJSON_Duplicate(get(from, "LogConfig"), true));
+	if (cJSON_IsObject(doc_get(from, "LogConfig")))
+		cJSON_AddItemToObject(host, "LogConfig", cJSON_Duplicate(doc_get(from, "LogConfig"), true));
 	cJSON_AddItemToObject(host, "Mounts", mounts_of(inspect, docker_host, cert_path));
 	cJSON_AddItemToObject(body, "HostConfig", host);
-	if (is_user_network(mode))
+	if (spec_is_user_network(mode))
 		cJSON_AddItemToObject(body, "NetworkingConfig", networking_of(inspect, false));
 	return body;
 }
@@ -439,16 +404,15 @@ bool
 clone_make(const char *inspect, CloneKind kind, const char *const *command,
 		   const char *docker_host, const char *cert_path, Clone *out)
 {
-	cJSON	   *json = cJSON_Parse(inspect);
+	cJSON	   *json = doc_parse(inspect, strlen(inspect));
 	cJSON	   *body = NULL;
 
 	memset(out, 0, sizeof(*out));
-	if (cJSON_IsObject(get(json, "Config")) && cJSON_IsObject(get(json, "HostConfig")))
+	if (cJSON_IsObject(doc_get(json, "Config")) && cJSON_IsObject(doc_get(json, "HostConfig")))
 	{
 		body = kind == CLONE_HANDOFF ? handoff_body(json, command, docker_host, cert_path) :
 			body_of(json, kind);
 		set_restart_policy(json, kind, out);
-		keep_whole_numbers(body);
 		out->body = cJSON_PrintUnformatted(body);
 	}
 	cJSON_Delete(body);

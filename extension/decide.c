@@ -55,6 +55,7 @@ typedef struct Summary
 	int			next_index;		/* step to create ahead of its turn, -1 none */
 	int			next_setup;
 	bool		clearing;		/* a job has ended, and its container is there */
+	bool		beginning;		/* a container is being made or started */
 	Successors	successors[ROLES];	/* when clearing: of all apps but HAF */
 	/* bundled */
 	bool		handing_over;	/* the hand-off program runs, or may */
@@ -107,6 +108,12 @@ bool
 action_is_call(ActionKind kind)
 {
 	return kind >= ACT_PREFLIGHT;
+}
+
+static int64_t
+within(int64_t value, int64_t least, int64_t most)
+{
+	return value < least ? least : value > most ? most : value;
 }
 
 /* ---- Facts about one step or app ------------------------------------ */
@@ -172,7 +179,7 @@ static int64_t
 settle_time(const View *view, const Step *step)
 {
 	if (step->failures > 0)
-		return view->policy.retry_delay;
+		return within(view->policy.retry_delay, SECOND, 60 * SECOND);
 	return step->role == ROLE_API ? SETTLE_TIME : 0;
 }
 
@@ -262,6 +269,18 @@ app_checked(const View *view, const App *app)
 }
 
 bool
+app_checking(const App *app)
+{
+	return app->check == CHECK_RUNNING || app->check == CHECK_AGAIN;
+}
+
+bool
+app_check_failed(const App *app)
+{
+	return app->check == CHECK_FAILED || app->check == CHECK_AGAIN;
+}
+
+bool
 app_depends_set_up(const View *view, const App *app)
 {
 	for (int i = 0; i < app->n_depends_on; i++)
@@ -299,6 +318,10 @@ decide_prepare(View *view)
 		Step	   *step = &view->steps[i];
 
 		step->watched &= view->stack.engine_up;
+		/* no moment is further off than the longest delay, unless the clock was set
+		 * back or the delay made shorter */
+		step->quiet_until = within(step->quiet_until, 0, view->now + CALL_PAUSE);
+		step->retry_at = within(step->retry_at, 0, view->now + view->policy.max_retry_delay + CALL_PAUSE);
 		/* a clock that was set back begins anew */
 		if (step->state != STEP_RUNNING || step->running_since > view->now)
 			step->running_since = 0;
@@ -309,6 +332,7 @@ decide_prepare(View *view)
 	{
 		App		   *app = &view->apps[i];
 
+		app->check_at = within(app->check_at, 0, view->now + view->policy.max_retry_delay + CALL_PAUSE);
 		app->held_with = app->held;
 		app->aside = app->held || app->removing || app_renewing(app);
 	}
@@ -366,6 +390,7 @@ count_active(const View *view, Summary *sum)
 			sum->active_step[step->role] = i;
 		}
 		sum->clearing |= step->state == STEP_EXITED && step->done;
+		sum->beginning |= step->state == STEP_CREATING || step->state == STEP_STARTING;
 	}
 }
 
@@ -712,8 +737,8 @@ find_unchecked(const View *view, Owners *owners)
 
 		if ((i != HAF_APP && app->aside) || app_checked(view, app))
 			continue;
-		if (owners->unchecked < 0 || (app->check == CHECK_FAILED &&
-									  view->apps[owners->unchecked].check != CHECK_FAILED))
+		if (owners->unchecked < 0 || (app_check_failed(app) &&
+									  !app_check_failed(&view->apps[owners->unchecked])))
 			owners->unchecked = i;
 	}
 }
@@ -749,6 +774,20 @@ find_ending(const View *view, Owners *owners)
 				owners->ending = i;
 }
 
+/* bundled: the first container of the chain that waits for the operator. */
+static int
+find_failed_link(const View *view)
+{
+	int			recovery = view->apps[HAF_APP].role_first[ROLE_RECOVERY];
+
+	if (!view->stack.bundled)
+		return -1;
+	for (int at = next_link(view, -1); at >= 0; at = next_link(view, at))
+		if (view->steps[at].failed)
+			return at;
+	return view->steps[recovery].failed ? recovery : -1;
+}
+
 Owners
 decide_owners(const View *view)
 {
@@ -758,6 +797,8 @@ decide_owners(const View *view)
 	summarize(view, &sum);
 	owners.index = sum.index_owner;
 	owners.setup = sum.setup_owner;
+	owners.running_setup = sum.active[ROLE_SETUP] > 0 ? sum.active_step[ROLE_SETUP] : -1;
+	owners.failed_link = find_failed_link(view);
 	find_unchecked(view, &owners);
 	find_behind(view, &owners);
 	if (!view->stack.running)
@@ -1334,8 +1375,9 @@ may_remove(const View *view, const Summary *sum, const Step *step)
 		return false;			/* the program may have to look at it yet */
 	if (step_unwanted(view, step))
 		return true;
+	/* what others wait for goes first */
 	if (step->done)
-		return role_is_job(step->role) && view->stack.running &&
+		return role_is_job(step->role) && view->stack.running && !sum->beginning &&
 			successor_created(view, sum, step);
 	if (step_is_chained(view, step))
 		return sum->chain_wanted && may_clone(view) && !app->aside && has_work(step) &&
@@ -1366,6 +1408,7 @@ static const struct StepRule
 	/* what Docker says goes into the row */
 	{ST(STEP_CREATING), THERE, always, ACT_NOTE_CREATED},
 	{ST(STEP_CREATING), ST(SEEN_STRANGER), always, ACT_NOTE_STRANGER},
+	{ST(STEP_CREATING), ST(SEEN_ABSENT), was_refused, ACT_NOTE_STRANGER},
 	{ST(STEP_CREATING), ST(SEEN_ABSENT), may_create, ACT_CREATE},
 	{ST(STEP_CREATING), ST(SEEN_ABSENT), not_creatable, ACT_NOTE_VANISHED},
 	{ST(STEP_CREATED), ST(SEEN_RUNNING) | ST(SEEN_EXITED), always, ACT_NOTE_RUNNING},
@@ -1377,7 +1420,7 @@ static const struct StepRule
 	{ST(STEP_STARTING), GONE, was_refused, ACT_NOTE_VANISHED},
 	{ST(STEP_STARTING), GONE, always, ACT_NOTE_LOST},
 	{ST(STEP_RUNNING), ST(SEEN_EXITED), exit_meaningful, ACT_NOTE_EXIT},
-	{ST(STEP_RUNNING), GONE, always, ACT_NOTE_LOST},
+	{ST(STEP_RUNNING), GONE | ST(SEEN_CREATED), always, ACT_NOTE_LOST},
 	{ST(STEP_RUNNING), ST(SEEN_RUNNING), newly_up, ACT_NOTE_UP},
 	{ST(STEP_RUNNING), ST(SEEN_RUNNING), newly_steady, ACT_NOTE_STEADY},
 	{ST(STEP_EXITED), ST(SEEN_RUNNING), not_done, ACT_NOTE_RUNNING},
@@ -1416,7 +1459,7 @@ derived_failed(const View *view, const App *app)
 	if (step_failed_in(view, app))
 		return true;
 	/* a preflight that failed earlier is not taken back before it passes */
-	return (app->check == CHECK_FAILED || app->failed) && !app_checked(view, app);
+	return (app_check_failed(app) || app->failed) && !app_checked(view, app);
 }
 
 static bool
@@ -1432,7 +1475,7 @@ static bool
 preflight_due(const View *view, const Summary *sum, const App *app)
 {
 	return sum->acting && view->stack.running && view->stack.phase != STACK_IDLE &&
-		!app->aside && !app_checked(view, app) && app->check != CHECK_RUNNING &&
+		!app->aside && !app_checked(view, app) && !app_checking(app) &&
 		view->now >= app->check_at;
 }
 
@@ -1663,8 +1706,7 @@ intend_create(View *view, Step *step)
 	/* the call before may be carried out yet, and which of the two was is not known */
 	if (step->state == STEP_CREATING && step->spec_version != version)
 		version = 0;
-	if (step->state != STEP_CREATING)
-		step->attempt++;
+	step->attempt++;
 	step->state = STEP_CREATING;
 	step->run = view->apps[step->app].run;
 	step->spec_version = version;
@@ -1681,6 +1723,7 @@ static void
 note_created(View *view, Step *step)
 {
 	step->state = STEP_CREATED;
+	step->refused = false;
 	step->created_seq = view->next_seq++;
 }
 
@@ -1701,6 +1744,8 @@ intend_step(View *view, const Action *action)
 {
 	Step	   *step = &view->steps[action->step];
 
+	if (!action_is_call(action->kind) || action->kind == ACT_CREATE)
+		step->trouble = NULL;	/* it has come further */
 	switch (action->kind)
 	{
 		case ACT_CREATE:
@@ -1734,6 +1779,7 @@ intend_step(View *view, const Action *action)
 		case ACT_NOTE_REFUSED:
 			step->state = STEP_EXITED;
 			step->log_stored = true;	/* it has never run */
+			step->started_at = 0;
 			count_failure(view, step);
 			if (step_is_chained(view, step))
 				give_up_link(view, step);	/* the program has tried as often as it may */
@@ -1777,7 +1823,7 @@ decide_intend(View *view, const Action *action)
 				view->apps[action->app].failed = action->to;
 			break;
 		case ACT_PREFLIGHT:
-			view->apps[action->app].check = CHECK_RUNNING;
+			view->apps[action->app].check = app_check_failed(&view->apps[action->app]) ? CHECK_AGAIN : CHECK_RUNNING;
 			break;
 		case ACT_RENEW:
 			view->apps[action->app].current_run = view->apps[action->app].run;
@@ -1810,9 +1856,9 @@ settle_create(View *view, Step *step, Outcome outcome)
 			count_failure(view, step);
 			break;
 		case OUTCOME_CONFLICT:
-			step->spec_version = 0; /* made by an earlier call */
-			step->seen = SEEN_UNKNOWN;
-			break;
+			step->spec_version = 0; /* made by an earlier call, or not ours */
+			step->refused = true;
+			/* FALLTHROUGH */
 		case OUTCOME_LOST:
 			step->seen = SEEN_UNKNOWN;
 			break;

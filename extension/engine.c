@@ -35,7 +35,7 @@
 #define LOG_TEXT_MAX		MIB
 #define JSON_ITEMS_MAX		((size_t) 4 * 1000 * 1000)
 #define START_EXTRA_MS		60000L	/* mounting, networking, pulling in of layers */
-#define STOP_GRACE_S		10	/* Docker's own default */
+#define STOP_MOST_S			3600	/* for one whose own time we do not know */
 #define PULL_MS				(2L * 60 * 60 * 1000)
 
 typedef struct Call
@@ -53,6 +53,7 @@ typedef struct Call
 	bool		started;		/* HISTORY */
 	bool		tty;			/* LOGS */
 	int			lines;			/* LOGS */
+	int64_t		asked_at;		/* CONNECT: by our clock, when /info was asked for */
 } Call;
 
 typedef struct LocalReply
@@ -71,6 +72,7 @@ struct Engine
 	LocalReply *local;			/* answered without asking the Engine, oldest first */
 	char		api_version[16];
 	char		identity[128];
+	int64_t		clock_offset;	/* microseconds that its clock is ahead of ours, rather too many */
 };
 
 /* ---- texts ---- */
@@ -117,28 +119,49 @@ make_utf8(char *text, size_t length)
 	}
 }
 
-/*
- * Does a secret begin here?  The Engine's errors quote commands, and a command
- * may hold "postgres://user:password@host" or "password=".  Sets how many bytes
- * may be shown before it, and returns how many make up both; 0 if none.
- */
-static size_t
-secret_length(const char *text, size_t left, size_t *shown)
+/* What is not to be shown: length bytes of which the first may be, and then the mask. */
+typedef struct Secret
 {
-	const char *end = text + left;
+	size_t		length;			/* 0: none */
+	size_t		shown;
+	const char *mask;
+} Secret;
+
+/* exec: "command": executable file not found; or: "command": stat command: no such file */
+static Secret
+secret_command(const char *text, size_t left)
+{
+	static const char start[] = "exec: \"";
+	static const char again[] = "\": stat ";
+	const size_t shown = sizeof(start) - 1;
+	size_t		end = shown;
+	size_t		second;
+
+	if (left < shown || memcmp(text, start, shown) != 0)
+		return (Secret) {0};
+	while (end < left && text[end] != '"')
+		end += text[end] == '\\' ? 2 : 1;
+	if (end >= left)
+		return (Secret) {left, shown, "..."};
+	second = end + sizeof(again) - 1;
+	if (second > left || memcmp(text + end, again, sizeof(again) - 1) != 0)
+		return (Secret) {end, shown, "..."};
+	/* one that had to be quoted is not the same without the quotes */
+	if (end - shown > left - second || memcmp(text + shown, text + second, end - shown) != 0)
+		return (Secret) {left, shown, "...\""};
+	return (Secret) {second + end - shown, shown, "...\""};
+}
+
+/* ://user:password@ */
+static Secret
+secret_in_url(const char *text, size_t left)
+{
 	const char *colon = NULL;
 	const char *at = NULL;
 
-	if (left > 9 && strncasecmp(text, "password=", 9) == 0)
-	{
-		*shown = 9;
-		for (text += 9, left = 9; text < end && !isspace((unsigned char) *text) && *text != '"'; text++)
-			left++;
-		return left;
-	}
 	if (left <= 3 || memcmp(text, "://", 3) != 0)
-		return 0;
-	for (const char *p = text + 3; p < end && strchr("/?#\"'`\\<> \t\r\n", *p) == NULL; p++)
+		return (Secret) {0};
+	for (const char *p = text + 3; p < text + left && strchr("/?#\"'`\\<> \t\r\n", *p) == NULL; p++)
 	{
 		if (*p == '@')
 			at = p;
@@ -146,12 +169,52 @@ secret_length(const char *text, size_t left, size_t *shown)
 			colon = p;
 	}
 	if (at == NULL || colon == NULL || colon > at)
-		return 0;
-	*shown = (size_t) (colon + 1 - text);
-	return (size_t) (at - text);
+		return (Secret) {0};
+	return (Secret) {(size_t) (at - text), (size_t) (colon + 1 - text), "***"};
 }
 
-/* Copy for people: printable, cut between characters, without passwords. */
+/* password=...; up to a blank, a quote or the end */
+static Secret
+secret_assigned(const char *text, size_t left)
+{
+	static const char start[] = "password=";
+	size_t		length = sizeof(start) - 1;
+
+	if (left <= length || strncasecmp(text, start, length) != 0)
+		return (Secret) {0};
+	while (length < left && !isspace((unsigned char) text[length]) && text[length] != '"')
+		length++;
+	return (Secret) {length, sizeof(start) - 1, "***"};
+}
+
+/*
+ * Does a secret begin here?  The Engine's errors quote commands and variables,
+ * which may hold anything, and whatever else they quote may hold a password.
+ */
+static Secret
+secret_at(const char *text, size_t left)
+{
+	static const char variable[] = "invalid environment variable: ";
+	const size_t shown = sizeof(variable) - 1;
+
+	switch (*text)
+	{
+		case ':':
+			return secret_in_url(text, left);
+		case 'e':
+			return secret_command(text, left);
+		case 'i':
+			return left > shown && memcmp(text, variable, shown) == 0 ?
+				(Secret) {left, shown, "..."} : (Secret) {0};
+		case 'p':
+		case 'P':
+			return secret_assigned(text, left);
+		default:
+			return (Secret) {0};
+	}
+}
+
+/* Copy for people: printable, cut between characters, without secrets. */
 static void
 copy_words(char *to, size_t size, const char *from, size_t length)
 {
@@ -159,18 +222,17 @@ copy_words(char *to, size_t size, const char *from, size_t length)
 
 	for (size_t i = 0; i < length;)
 	{
-		size_t		shown = 0;
-		size_t		secret = secret_length(from + i, length - i, &shown);
+		Secret		secret = secret_at(from + i, length - i);
 		size_t		step = utf8_length((const unsigned char *) from + i, length - i);
-		size_t		need = secret > 0 ? shown + 3 : step > 0 ? step : 1;
+		size_t		need = secret.length > 0 ? secret.shown + strlen(secret.mask) : step > 0 ? step : 1;
 
 		if (used + need + 1 > size)
 			break;
-		if (secret > 0)
+		if (secret.length > 0)
 		{
-			memcpy(to + used, from + i, shown);
-			memcpy(to + used + shown, "***", 3);
-			step = secret;
+			memcpy(to + used, from + i, secret.shown);
+			strcpy(to + used + secret.shown, secret.mask);
+			step = secret.length;
 		}
 		else if (step == 0)
 			to[used] = '?';
@@ -559,8 +621,7 @@ parse_listed(const cJSON *object, EngineContainer *to)
 	if (!cJSON_IsObject(object) || !read_text(object, "Id", &id) || !copy_id(id, to) ||
 		!parse_names(member(object, "Names"), to) ||
 		!read_object(object, "Labels", &labels) || !read_text(object, "State", &state) ||
-		!read_text(object, "Status", &status) ||
-		!read_number(object, "Created", 1e6, 9e18, &to->created_at))
+		!read_text(object, "Status", &status))
 		return false;
 	parse_labels(labels, &to->labels);
 	to->state = parse_state(state);
@@ -619,16 +680,18 @@ parse_inspected(const cJSON *object, EngineContainer *to)
 	const cJSON *state = NULL;
 	const cJSON *config = NULL;
 	const cJSON *labels = NULL;
+	int64_t		stop_timeout = -1;
 
 	if (!cJSON_IsObject(object) || !read_text(object, "Id", &id) || !copy_id(id, to) ||
 		!read_text(object, "Name", &name) || !copy_name(name, to) ||
-		!read_time(object, "Created", &to->created_at) ||
 		!read_object(object, "State", &state) || state == NULL ||
 		!parse_inspected_state(state, to) ||
 		!read_object(object, "Config", &config) || config == NULL ||
 		!read_flag(config, "Tty", &to->tty) || !read_object(config, "Labels", &labels) ||
+		!read_number(config, "StopTimeout", 1, INT_MAX, &stop_timeout) ||
 		!parse_restarts(object, to))
 		return false;
+	to->stop_timeout = (int) stop_timeout;
 	parse_labels(labels, &to->labels);
 	return true;
 }
@@ -712,18 +775,37 @@ judge(EngineReply *reply, const HttpAnswer *answer)
 
 /* ---- answers, call by call ---- */
 
+/*
+ * A container is a hundred times as large here as the shortest entry of a list:
+ * of a list of this stack's, what is not of this stack is not kept.
+ */
 static bool
-take_list(EngineReply *reply, const cJSON *json)
+take_list(const Engine *engine, EngineReply *reply, const cJSON *json)
 {
 	const cJSON *object;
-	size_t		i = 0;
+	size_t		room = 16;
 
-	if (!cJSON_IsArray(json) || !reply_room(reply, (size_t) cJSON_GetArraySize(json)))
+	if (!cJSON_IsArray(json) || !reply_room(reply, room))
 		return false;
+	reply->count = 0;
 	cJSON_ArrayForEach(object, json)
 	{
-		if (!parse_listed(object, &reply->containers[i++]))
+		EngineContainer container = {0};
+
+		if (!parse_listed(object, &container))
 			return false;
+		if (engine->stack_id != NULL &&
+			!(container.labels.ours && strcmp(container.labels.stack_id, engine->stack_id) == 0))
+			continue;
+		if (reply->count == room)
+		{
+			EngineContainer *more = reallocarray(reply->containers, room *= 2, sizeof(EngineContainer));
+
+			if (more == NULL)
+				return false;
+			reply->containers = more;
+		}
+		reply->containers[reply->count++] = container;
 	}
 	return true;
 }
@@ -806,7 +888,6 @@ reply_text(EngineReply *reply, const char *text, size_t length)
 	}
 	memcpy(reply->text, text, length);
 	reply->text[length] = '\0';
-	reply->text_length = length;
 }
 
 /*
@@ -1204,14 +1285,30 @@ agree_on_version(const cJSON *json, char *version, size_t size)
 	return true;
 }
 
+static int64_t
+clock_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/*
+ * The offset is from when we asked, before the Engine looked at its clock: rather
+ * too large, for what it has noted must not lie after what we take for its now.
+ */
 static bool
 take_identity(Engine *engine, const Call *call, const cJSON *json)
 {
 	const char *id = NULL;
+	int64_t		system_time = call->asked_at;
 
 	if (!cJSON_IsObject(json) || !read_text(json, "ID", &id) || id == NULL ||
-		id[0] == '\0' || strlen(id) >= sizeof(engine->identity))
+		id[0] == '\0' || strlen(id) >= sizeof(engine->identity) ||
+		!read_time(json, "SystemTime", &system_time))
 		return false;
+	engine->clock_offset = system_time - call->asked_at;
 	copy_words(engine->identity, sizeof(engine->identity), id, strlen(id));
 	memcpy(engine->api_version, call->version, sizeof(engine->api_version));
 	return true;
@@ -1237,6 +1334,7 @@ connect_goes_on(Engine *engine, Call *call, const cJSON *json)
 		reply_lost(call->reply, "the answer to /version is not a Docker Engine's");
 		return false;
 	}
+	call->asked_at = clock_us();
 	if (!call_send(engine, call, request, versioned(call->version, "/info")))
 	{
 		reply_lost(call->reply, "out of memory");
@@ -1295,12 +1393,12 @@ logs_go_on(Engine *engine, Call *call, const HttpAnswer *answer)
 
 /* The body of a good answer.  False: malformed. */
 static bool
-take_body(Call *call, const HttpAnswer *answer, const cJSON *json)
+take_body(const Engine *engine, Call *call, const HttpAnswer *answer, const cJSON *json)
 {
 	switch (call->call)
 	{
 		case ENGINE_LIST:
-			return take_list(call->reply, json);
+			return take_list(engine, call->reply, json);
 		case ENGINE_CREATE:
 			return take_created(call->reply, json);
 		case ENGINE_INSPECT:
@@ -1350,7 +1448,7 @@ take_good_answer(Engine *engine, Call *call, HttpAnswer *answer)
 	json = parse_json(answer->body, answer->length);
 	if (call->call == ENGINE_CONNECT)
 		goes_on = connect_goes_on(engine, call, json);
-	else if (!take_body(call, answer, json))
+	else if (!take_body(engine, call, answer, json))
 		reply_lost(call->reply, "the Engine's answer is malformed");
 	cJSON_Delete(json);
 	return goes_on;
@@ -1536,48 +1634,6 @@ engine_run(Engine *engine)
 	http_run(engine->http);
 }
 
-int
-engine_pending(const Engine *engine)
-{
-	int			count = 0;
-
-	for (const Call *call = engine->calls; call != NULL; call = call->next)
-		count += call->call != ENGINE_EVENTS;
-	for (const LocalReply *local = engine->local; local != NULL; local = local->next)
-		count++;
-	return count;
-}
-
-void
-engine_cancel(Engine *engine, uint64_t tag)
-{
-	Call	   *next;
-
-	for (Call *call = engine->calls; call != NULL; call = next)
-	{
-		next = call->next;
-		if (call->tag == tag)
-		{
-			http_cancel(engine->http, call->http_tag);
-			call_remove(engine, call);
-			call_free(call);
-		}
-	}
-	for (LocalReply **place = &engine->local; *place != NULL;)
-	{
-		LocalReply *local = *place;
-
-		if (local->reply->tag == tag)
-		{
-			*place = local->next;
-			engine_reply_free(local->reply);
-			free(local);
-		}
-		else
-			place = &local->next;
-	}
-}
-
 const char *
 engine_api_version(const Engine *engine)
 {
@@ -1588,6 +1644,12 @@ const char *
 engine_identity(const Engine *engine)
 {
 	return engine->identity;
+}
+
+int64_t
+engine_clock_offset_us(const Engine *engine)
+{
+	return engine->clock_offset;
 }
 
 /* ---- the calls ---- */
@@ -1724,7 +1786,7 @@ engine_start(Engine *engine, uint64_t tag, const char *id)
 bool
 engine_stop(Engine *engine, uint64_t tag, const char *id, int grace_s)
 {
-	long		grace_ms = (grace_s >= 0 ? grace_s : STOP_GRACE_S) * 1000L;
+	long		grace_ms = (grace_s >= 0 ? grace_s : STOP_MOST_S) * 1000L;
 	HttpRequest request = {.method = "POST", .timeout_ms = grace_ms + engine->timeout_ms};
 	char		tail[32] = "/stop";
 
@@ -1823,13 +1885,15 @@ engine_remove(Engine *engine, uint64_t tag, const char *id)
 }
 
 /*
- * The Engine's past events end with `until`; a second from now, so that what
- * has just been noted is in.
+ * The Engine's past events end with `until`: the second after now by its own
+ * clock, so that what has just been noted is in.
  */
 bool
 engine_history(Engine *engine, uint64_t tag, const char *id)
 {
-	HttpRequest request = {.stream = true, .timeout_ms = engine->timeout_ms + 1000};
+	/* its clock is ahead of what we know by no more than /info took */
+	HttpRequest request = {.stream = true, .timeout_ms = 2L * engine->timeout_ms + 1000};
+	int64_t		now = clock_us() + engine_clock_offset_us(engine);
 	char	   *filters;
 	char	   *path = NULL;
 
@@ -1839,7 +1903,7 @@ engine_history(Engine *engine, uint64_t tag, const char *id)
 	if (filters != NULL)
 		path = versioned(engine->api_version,
 						 "/events?since=1&until=%" PRId64 "&filters=%s",
-						 (int64_t) time(NULL) + 1, filters);
+						 now / 1000000 + 1, filters);
 	free(filters);
 	return call_begin(engine, call_make(ENGINE_HISTORY, tag, id), request, path);
 }
@@ -1923,22 +1987,6 @@ engine_pull(Engine *engine, uint64_t tag, const char *image)
 }
 
 /* ---- words ---- */
-
-const char *
-engine_state_name(EngineState state)
-{
-	switch (state)
-	{
-		case ENGINE_STATE_CREATED:
-			return "created";
-		case ENGINE_STATE_RUNNING:
-			return "running";
-		case ENGINE_STATE_EXITED:
-			return "exited";
-		default:
-			return "unknown";
-	}
-}
 
 const char *
 engine_health_name(EngineHealth health)

@@ -209,7 +209,7 @@ say_preflight(const Query *q, int app)
 
 	add(q->words, "preflight of ");
 	add_app(q, app);
-	if (it->check == CHECK_FAILED)
+	if (app_check_failed(it))
 	{
 		add(q->words, " failed: ");
 		add_note(q->words, is_given(it->error) ? it->error : "see the server's log");
@@ -221,6 +221,15 @@ say_preflight(const Query *q, int app)
 			(int) ((it->check_at - q->view->now + SECOND - 1) / SECOND));
 	else
 		add(q->words, " is running");
+}
+
+static void
+say_trouble(const Query *q, const Step *step)
+{
+	if (!is_given(step->trouble))
+		return;
+	add(q->words, "; it ");
+	add_note(q->words, step->trouble);
 }
 
 static void
@@ -258,6 +267,7 @@ say_state(const Query *q, const Step *step)
 			add(q->words, ": its last container is being removed");
 			break;
 	}
+	say_trouble(q, step);
 }
 
 /* A service that failed is tried for ever: the error stays, whatever the attempt
@@ -324,6 +334,7 @@ say_stopping(const Query *q)
 	add(q->words, " has to end");
 	if ((step->role == ROLE_INDEX || step->role == ROLE_SETUP) && !q->view->stack.force_stop)
 		add(q->words, " by itself; SELECT hafstack.stop(force => true) kills it");
+	say_trouble(q, step);
 }
 
 static bool
@@ -429,15 +440,14 @@ say_chain(const Query *q)
 	const Step *build = owner >= 0 ? first_open(q->view, owner, ROLE_INDEX) : NULL;
 	const App  *haf = &q->view->apps[HAF_APP];
 	const Step *handoff = &q->view->steps[haf->role_first[ROLE_HANDOFF]];
-	const Step *instance = &q->view->steps[haf->role_first[ROLE_INSTANCE]];
 
 	if (stack->place == PLACE_UNKNOWN)
 		add_note(q->words, is_given(stack->place_note) ? stack->place_note :
 				 "the container that the server runs in is being looked up");
 	else if (build && build->failed)
 		return false;
-	else if (instance->failed)
-		say_step(q, instance);
+	else if (q->owners->failed_link >= 0)
+		say_step(q, &q->view->steps[q->owners->failed_link]);
 	else if (build && decide_hived_here(q->view) && !stack->restart_haf)
 		add(q->words, "hived runs in the container that the server is in: "
 			"SELECT hafstack.start(restart_haf => true) stops it, builds the indexes, and starts it again");
@@ -583,7 +593,8 @@ say_setup(const Query *q)
 	const View *view = q->view;
 	const Step *step = first_open(view, q->app, ROLE_SETUP);
 	int			owner = q->owners->setup;
-	const Step *running = owner >= 0 ? first_open(view, owner, ROLE_SETUP) : NULL;
+	const Step *running = q->owners->running_setup >= 0 ? &view->steps[q->owners->running_setup] :
+		owner >= 0 ? first_open(view, owner, ROLE_SETUP) : NULL;
 
 	if (step && step->failed)
 		say_failed(q, step);
@@ -687,7 +698,7 @@ explain_app(const Query *q)
 {
 	const App  *app = &q->view->apps[q->app];
 
-	if (app->check == CHECK_FAILED && !app_checked(q->view, app))
+	if (app_check_failed(app) && !app_checked(q->view, app))
 	{
 		say_preflight(q, q->app);
 		return;
@@ -721,7 +732,7 @@ explain_haf(const Query *q)
 	const View *view = q->view;
 	const App  *haf = &view->apps[HAF_APP];
 
-	if (haf->check == CHECK_FAILED && !app_checked(view, haf))
+	if (app_check_failed(haf) && !app_checked(view, haf))
 		say_preflight(q, HAF_APP);
 	else if (view->stack.phase <= STACK_PREFLIGHT)
 		say_stack_preflight(q);

@@ -219,9 +219,11 @@ look_at_connections(HafView *haf)
 	AttrNumber	time;
 
 	haf->connected_at = 0;
+	haf->has_connections = false;
 	if (!scan_begin(&scan, "hived_connections"))
 		return;
 	time = column(scan.relation, "time", TIMESTAMPOID);
+	haf->has_connections = AttributeNumberIsValid(time);
 	while (scan_next(&scan))
 	{
 		bool		isnull;
@@ -642,7 +644,7 @@ haf_judge(HafView *haf, Catalog *catalog, TimestampTz now)
 		note_state(haf, instance);
 	else if (stack->bundled && !decide_hived_here(&catalog->view))
 		snprintf(haf->note, WORDS_MAX, "hived does not run in the container that the server is in");
-	else if (haf->connected_at != 0 && haf->connected_at < started_at)
+	else if (haf->has_connections && haf->connected_at < started_at)
 		snprintf(haf->note, WORDS_MAX, "hived has not connected since its container was started");
 	else if (!haf_ready(haf))
 		snprintf(haf->note, WORDS_MAX, "HAF has %d indexes or constraints to build (%s)%s%s",

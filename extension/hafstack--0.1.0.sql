@@ -740,7 +740,7 @@ BEGIN
 END
 $$;
 
--- the worker alone takes rows away: it knows when the last container is gone
+-- once there is a stack the worker alone takes rows away: it knows when the last container is gone
 CREATE FUNCTION hafstack.remove_app(app text) RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -761,8 +761,12 @@ BEGIN
 				DETAIL = format('Apps that depend on it: %s.', dependents),
 				HINT = 'Remove those first, or change their depends_on with hafstack.alter_app().';
 	END IF;
-	UPDATE hafstack.app AS a SET removing = true, generation = a.generation + 1
-	WHERE a.name = remove_app.app;
+	IF EXISTS (SELECT FROM hafstack.stack) THEN
+		UPDATE hafstack.app AS a SET removing = true, generation = a.generation + 1
+		WHERE a.name = remove_app.app;
+	ELSE
+		DELETE FROM hafstack.app AS a WHERE a.name = remove_app.app;
+	END IF;
 	PERFORM hafstack.note_request('remove_app', remove_app.app);
 END
 $$;
@@ -958,7 +962,9 @@ BEGIN
 	UPDATE hafstack.stack AS s
 	SET running = false, generation = s.generation + 1,
 		force_stop = coalesce(stop.force, false) OR (s.force_stop AND NOT s.running);
-	PERFORM hafstack.note_request('stop', NULL, CASE WHEN stop.force THEN 'force' END);
+	IF FOUND THEN
+		PERFORM hafstack.note_request('stop', NULL, CASE WHEN stop.force THEN 'force' END);
+	END IF;
 END
 $$;
 

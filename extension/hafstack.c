@@ -52,6 +52,7 @@ PG_MODULE_MAGIC;
 
 #define LAUNCHER_NAP_MS		60000	/* a look even when nobody called */
 #define WORKER_RESTART_MS	1000
+#define INVALID_DATABASE	(-2)	/* datconnlimit after an interrupted DROP DATABASE; named in headers since 15.4 */
 #define END_WORKER_MS		5000
 #define LOCK_FILE			"hafstack.lock"
 #define LOCK_WAIT_MS		5000	/* a server that ends removes its pid file a moment before its lock goes */
@@ -90,6 +91,7 @@ static object_access_hook_type prev_object_access = NULL;
 /* of the current transaction */
 static bool wake_worker = false;
 static bool wake_launcher = false;
+static bool inhibits_worker = false;
 
 /* the worker's mapping of shared->progress */
 static dsm_segment *progress_segment = NULL;
@@ -179,18 +181,27 @@ startup_shared(void)
 	LWLockRelease(AddinShmemInitLock);
 }
 
-/* Make room for count apps.  The lock is held. */
-static void
-reserve_progress(int count)
+bool
+hafstack_progress_fits(int count)
+{
+	return count == 0 || (progress_segment != NULL &&
+						  dsm_segment_map_length(progress_segment) >= sizeof(AppPublished) * count);
+}
+
+/* In a transaction and without the lock: memory may be short. */
+void
+hafstack_reserve_progress(int count)
 {
 	Size		size = sizeof(AppPublished) * Max(count, 16);
 	dsm_segment *old = progress_segment;
+	dsm_segment *segment = dsm_create(size + size / 2, 0);
 
-	if (old != NULL && dsm_segment_map_length(old) >= sizeof(AppPublished) * count)
-		return;
-	progress_segment = dsm_create(size + size / 2, 0);
-	dsm_pin_mapping(progress_segment);
-	hafstack_shared->progress = dsm_segment_handle(progress_segment);
+	dsm_pin_mapping(segment);
+	LWLockAcquire(hafstack_shared->lock, LW_EXCLUSIVE);
+	progress_segment = segment;
+	hafstack_shared->progress = dsm_segment_handle(segment);
+	hafstack_shared->progress_count = 0;
+	LWLockRelease(hafstack_shared->lock);
 	if (old != NULL)
 		dsm_detach(old);
 }
@@ -198,15 +209,12 @@ reserve_progress(int count)
 void
 hafstack_publish(const WorkerPublished *worker, const AppPublished *apps, int count)
 {
+	Assert(hafstack_progress_fits(count));
 	LWLockAcquire(hafstack_shared->lock, LW_EXCLUSIVE);
 	hafstack_shared->worker = *worker;
-	hafstack_shared->progress_count = 0;
 	if (count > 0)
-	{
-		reserve_progress(count);
 		memcpy(dsm_segment_address(progress_segment), apps, sizeof(AppPublished) * count);
-		hafstack_shared->progress_count = count;
-	}
+	hafstack_shared->progress_count = count;
 	LWLockRelease(hafstack_shared->lock);
 }
 
@@ -264,7 +272,9 @@ set_latch_of(Latch *latch)
 static void
 at_transaction_end(XactEvent event, void *arg)
 {
-	bool		commit = event == XACT_EVENT_COMMIT || event == XACT_EVENT_PARALLEL_COMMIT;
+	/* what is prepared is looked at again when the worker looks by itself */
+	bool		commit = event == XACT_EVENT_COMMIT || event == XACT_EVENT_PARALLEL_COMMIT ||
+		event == XACT_EVENT_PREPARE;
 
 	if (!commit && event != XACT_EVENT_ABORT && event != XACT_EVENT_PARALLEL_ABORT)
 		return;
@@ -276,8 +286,7 @@ at_transaction_end(XactEvent event, void *arg)
 				   *launcher;
 
 		LWLockAcquire(hafstack_shared->lock, LW_EXCLUSIVE);
-		if (hafstack_shared->inhibitor == MyProcPid)
-			hafstack_shared->inhibitor = 0;
+		hafstack_shared->inhibitors -= inhibits_worker;
 		worker = wake_worker ? hafstack_shared->worker_latch : NULL;
 		launcher = wake_launcher ? hafstack_shared->launcher_latch : NULL;
 		hafstack_shared->calls += wake_launcher;
@@ -285,7 +294,7 @@ at_transaction_end(XactEvent event, void *arg)
 		set_latch_of(worker);
 		set_latch_of(launcher);
 	}
-	wake_worker = wake_launcher = false;
+	wake_worker = wake_launcher = inhibits_worker = false;
 }
 
 void
@@ -309,9 +318,9 @@ end_worker(Oid database)
 
 	LWLockAcquire(hafstack_shared->lock, LW_EXCLUSIVE);
 	pid = hafstack_shared->database == database ? hafstack_shared->worker.pid : 0;
-	hafstack_shared->inhibitor = MyProcPid;
+	hafstack_shared->inhibitors += !inhibits_worker;
 	LWLockRelease(hafstack_shared->lock);
-	wake_launcher = true;
+	inhibits_worker = wake_launcher = true;
 
 	if (pid != 0)
 		kill(pid, SIGTERM);
@@ -415,7 +424,7 @@ find_home(void)
 	{
 		Form_pg_database row = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (row->datallowconn && strcmp(NameStr(row->datname), hafstack_database) == 0)
+		if (row->datallowconn && row->datconnlimit != INVALID_DATABASE && strcmp(NameStr(row->datname), hafstack_database) == 0)
 			database = row->oid;
 	}
 	table_endscan(scan);
@@ -440,6 +449,9 @@ launch_worker(Oid database)
 	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "hafstack_worker_main");
 	snprintf(worker.bgw_name, BGW_MAXLEN, "hafstack worker");
 	snprintf(worker.bgw_type, BGW_MAXLEN, "hafstack worker");
+	LWLockAcquire(hafstack_shared->lock, LW_EXCLUSIVE);
+	hafstack_shared->in_office = false;
+	LWLockRelease(hafstack_shared->lock);
 	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
 		ereport(LOG,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -464,7 +476,7 @@ worker_may_start(void)
 	bool		may;
 
 	LWLockAcquire(hafstack_shared->lock, LW_SHARED);
-	may = hafstack_shared->worker.pid == 0 && hafstack_shared->inhibitor == 0;
+	may = hafstack_shared->worker.pid == 0 && hafstack_shared->inhibitors == 0;
 	LWLockRelease(hafstack_shared->lock);
 	return may;
 }
@@ -484,8 +496,9 @@ typedef struct Launcher
 	uint64		calls_seen;
 } Launcher;
 
-/* When to try again after the worker has ended.  One that found no extension
- * would find none a moment later: wait until called, as CREATE EXTENSION does. */
+/* When to try again after the worker has ended.  One that found no extension, or
+ * could not even begin, would fare no better a moment later: wait until called, as
+ * CREATE EXTENSION does. */
 static void
 schedule_next(Launcher *launcher)
 {
@@ -499,7 +512,7 @@ schedule_next(Launcher *launcher)
 		pfree(launcher->handle);
 		launcher->handle = NULL;
 		launcher->next_try =
-			TimestampTzPlusMilliseconds(now, hafstack_shared->no_extension ?
+			TimestampTzPlusMilliseconds(now, hafstack_shared->no_extension || !hafstack_shared->in_office ?
 										LAUNCHER_NAP_MS : WORKER_RESTART_MS);
 	}
 	/* a call while it ran may have come too late for its own look */

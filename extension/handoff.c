@@ -13,7 +13,8 @@
  * goes on when the daemon brings it back.  Its restart policy is `always`: one
  * of `unless-stopped` stays down when a daemon that was killed finds it running
  * still, for that daemon's stopping it counts as somebody's wish.  SIGUSR1 is the
- * worker's way to say that it shall stay down; it then takes the policy away.
+ * worker's way to say that it shall stay down; it notes that too, and goes once
+ * the policy is taken away.
  *
  *	 hafstack_handoff --host=unix:///var/run/docker.sock --name=haf-handoff
  *		 --recovery=ID [--from=ID] [options] index:ID... haf:ID
@@ -27,6 +28,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -38,14 +40,15 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "http.h"
 
 #define MEMBERS_MAX		4096
-#define RECORD_MAX		(16 * 1024 * 1024)
 #define LINE_BYTES		256
 #define LOOK_MS			200		/* between two looks at what is ending */
 #define RECONNECT_MS	1000
 #define LOST_START_MS	2000	/* for a start whose answer was lost to show */
 #define STEADY_MS		10000	/* HAF has to stay up so long */
+#define GRACE_S			120		/* for a container that names no StopTimeout */
 #define RESTARTS_MAX	5		/* by the daemon, whose pauses grow until they look steady */
 #define EMPTY_MS		300		/* without a server, before the rest is killed */
 #define EXIT_STOPPED	143
@@ -84,7 +87,6 @@ typedef struct Handoff
 	int			attempts;
 	long		delay_ms;
 	long		max_delay_ms;
-	int			grace_s;
 	const char *policy;			/* HAF's restart policy */
 	int			retries;
 
@@ -93,6 +95,7 @@ typedef struct Handoff
 	int			record;
 	bool		failed;			/* the chain has been given up */
 	bool		over;
+	bool		left;			/* it was asked to stay down */
 
 	Engine	   *engine;
 	uint64_t	tag;
@@ -105,7 +108,8 @@ static volatile sig_atomic_t asked_to_stop = 0;
 static void
 on_signal(int signal)
 {
-	asked_to_stop = signal;
+	if (asked_to_stop != SIGUSR1)	/* which says more than the others */
+		asked_to_stop = signal;
 }
 
 /* ---- words ---- */
@@ -150,6 +154,7 @@ apply(Handoff *handoff, const char *word, const char *id)
 {
 	handoff->failed |= strcmp(word, "failed") == 0;
 	handoff->over |= strcmp(word, "over") == 0;
+	handoff->left |= strcmp(word, "leave") == 0;
 	for (int i = 0; i < handoff->n_members; i++)
 	{
 		Member	   *member = &handoff->members[i];
@@ -194,6 +199,19 @@ make_directory(const char *path)
 	free(copy);
 }
 
+/* A file that a crash of the machine takes away has been written for nothing. */
+static void
+sync_directory(const char *path)
+{
+	char	   *copy = strdup(path);
+	int			fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (fd < 0 || fsync(fd) != 0)
+		die(path);
+	close(fd);
+	free(copy);
+}
+
 /* Read what was done before; a line that a kill cut short was not written. */
 static void
 open_record(Handoff *handoff)
@@ -218,23 +236,16 @@ open_record(Handoff *handoff)
 	fclose(file);
 	if (ftruncate(handoff->record, whole) != 0 || fsync(handoff->record) != 0)
 		die(handoff->state);
+	sync_directory(handoff->state);
 	if (whole > 0)
 		say("going on from %s", handoff->state);
 }
 
 /* ---- asking the Engine ---- */
 
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
+static void finish(Handoff *handoff);
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t) now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static EngineOutcome set_own_policy(Handoff *handoff, const char *policy);
-
+/* Stay down: written first, so that one that is brought back stays so too. */
 static void
 leave_if_asked(Handoff *handoff)
 {
@@ -242,8 +253,11 @@ leave_if_asked(Handoff *handoff)
 		return;
 	handoff->leaving = true;
 	say("asked to stop: nothing more is started or stopped");
-	if (asked_to_stop == SIGUSR1 && handoff->engine != NULL)
-		(void) set_own_policy(handoff, "no");
+	if (asked_to_stop == SIGUSR1)
+	{
+		note(handoff, "leave", handoff->members[0].id);
+		finish(handoff);
+	}
 	exit(EXIT_STOPPED);
 }
 
@@ -357,7 +371,7 @@ take_in(Member *member, const EngineContainer *seen)
 	member->news = seen->state != member->seen.state || seen->started_at != member->seen.started_at ||
 		seen->finished_at != member->seen.finished_at;
 	if (member->news)
-		member->since = now_ms();
+		member->since = http_clock_ms();
 	member->seen = *seen;
 }
 
@@ -379,10 +393,12 @@ look(Handoff *handoff, Member *member)
 	return known;
 }
 
+/* A state that is new to us may have the data directory open. */
 static bool
 runs(const Member *member)
 {
-	return !member->absent && member->seen.state == ENGINE_STATE_RUNNING;
+	return !member->absent && member->seen.state != ENGINE_STATE_CREATED &&
+		member->seen.state != ENGINE_STATE_EXITED;
 }
 
 /* ---- stopping ---- */
@@ -407,18 +423,18 @@ server_left(Handoff *handoff, const Member *member)
  * the end of the grace the Engine kills whatever there is.
  */
 static void
-await_end(Handoff *handoff, Member *member)
+await_end(Handoff *handoff, Member *member, int grace_s)
 {
 	int64_t		empty_since = 0;
-	int64_t		deadline = now_ms() + handoff->grace_s * INT64_C(1000) + handoff->timeout_ms;
+	int64_t		deadline = http_clock_ms() + grace_s * INT64_C(1000) + handoff->timeout_ms;
 
-	while (!handoff->lost && look(handoff, member) && runs(member) && now_ms() < deadline)
+	while (!handoff->lost && look(handoff, member) && runs(member) && http_clock_ms() < deadline)
 	{
 		if (server_left(handoff, member))
 			empty_since = 0;
 		else if (empty_since == 0)
-			empty_since = now_ms();
-		else if (now_ms() - empty_since >= EMPTY_MS)
+			empty_since = http_clock_ms();
+		else if (http_clock_ms() - empty_since >= EMPTY_MS)
 		{
 			say("%s: no server runs in it any more, ending the rest", name_of(member));
 			(void) outcome(handoff, engine_kill(handoff->engine, ++handoff->tag, member->id, "SIGKILL"));
@@ -443,13 +459,15 @@ keep_down(Handoff *handoff, const Member *member)
 static void
 stop(Handoff *handoff, Member *member)
 {
+	int			grace_s = member->seen.stop_timeout >= 0 ? member->seen.stop_timeout : GRACE_S;
+
 	if (!keep_down(handoff, member))
 		return;
 	note(handoff, "stop", member->id);
 	say("stopping %s", name_of(member));
-	if (!engine_stop(handoff->engine, ++handoff->tag, member->id, handoff->grace_s))
+	if (!engine_stop(handoff->engine, ++handoff->tag, member->id, grace_s))
 		die("asking the Engine");
-	await_end(handoff, member);
+	await_end(handoff, member, grace_s);
 	if (!runs(member) && !handoff->lost)
 		say("%s does not run any more", name_of(member));
 }
@@ -550,8 +568,8 @@ start_when_due(Handoff *handoff, Member *member)
 				 ran ? "has ended again" : "cannot be started", member->starts, handoff->attempts);
 		give_up(handoff, member, why);
 	}
-	else if (ran && now_ms() < due)
-		nap(handoff, due - now_ms() < RECONNECT_MS ? (long) (due - now_ms()) : RECONNECT_MS);
+	else if (ran && http_clock_ms() < due)
+		nap(handoff, due - http_clock_ms() < RECONNECT_MS ? (long) (due - http_clock_ms()) : RECONNECT_MS);
 	else
 	{
 		if (!ran)
@@ -590,7 +608,9 @@ attend_index(Handoff *handoff, Member *member)
 	{
 		if (member->starts == 0)
 			note(handoff, "start", member->id);
-		(void) outcome(handoff, engine_wait(handoff->engine, ++handoff->tag, member->id));
+		if (outcome(handoff, engine_wait(handoff->engine, ++handoff->tag, member->id)) != ENGINE_OK &&
+			!handoff->lost)
+			nap(handoff, RECONNECT_MS);
 	}
 	else if (member->seen.state == ENGINE_STATE_EXITED && member->seen.exit_code == 0 && !member->stopped)
 	{
@@ -620,7 +640,7 @@ attend_server(Handoff *handoff, Member *member)
 		stop(handoff, member);
 		give_up(handoff, member, "it does not stay up");
 	}
-	else if (member->starts > 0 && now_ms() - member->since < STEADY_MS)
+	else if (member->starts > 0 && http_clock_ms() - member->since < STEADY_MS)
 		nap(handoff, LOOK_MS);
 	else
 	{
@@ -637,10 +657,7 @@ one_round(Handoff *handoff)
 	if (!look(handoff, member))
 		return;
 	if (member->absent)
-	{
-		errno = ENOENT;
 		give_up(handoff, member, "it is gone, somebody has removed it");
-	}
 	else if (member->kind == KIND_INDEX)
 		attend_index(handoff, member);
 	else
@@ -694,9 +711,9 @@ parse_options(Handoff *handoff, int argc, char **argv)
 		{"name", required_argument, NULL, 'n'}, {"state", required_argument, NULL, 's'},
 		{"timeout", required_argument, NULL, 't'}, {"attempts", required_argument, NULL, 'a'},
 		{"delay", required_argument, NULL, 'd'}, {"max-delay", required_argument, NULL, 'm'},
-		{"grace", required_argument, NULL, 'g'}, {"policy", required_argument, NULL, 'p'},
-		{"retries", required_argument, NULL, 'r'}, {"from", required_argument, NULL, 'f'},
-		{"recovery", required_argument, NULL, 'y'}, {NULL, 0, NULL, 0}
+		{"policy", required_argument, NULL, 'p'}, {"retries", required_argument, NULL, 'r'},
+		{"from", required_argument, NULL, 'f'}, {"recovery", required_argument, NULL, 'y'},
+		{NULL, 0, NULL, 0}
 	};
 	const char *recovery = NULL;
 	int			option;
@@ -713,7 +730,6 @@ parse_options(Handoff *handoff, int argc, char **argv)
 			case 'a': handoff->attempts = atoi(optarg); break;
 			case 'd': handoff->delay_ms = atol(optarg); break;
 			case 'm': handoff->max_delay_ms = atol(optarg); break;
-			case 'g': handoff->grace_s = atoi(optarg); break;
 			case 'p': handoff->policy = optarg; break;
 			case 'r': handoff->retries = atoi(optarg); break;
 			case 'y': recovery = optarg; break;
@@ -738,7 +754,7 @@ main(int argc, char **argv)
 	static Member members[MEMBERS_MAX];
 	Handoff		handoff = {
 		.host = "unix:///var/run/docker.sock", .certs = "", .state = "/var/lib/hafstack/handoff.state",
-		.timeout_ms = 30000, .attempts = 3, .delay_ms = 10000, .max_delay_ms = 300000, .grace_s = 120,
+		.timeout_ms = 30000, .attempts = 3, .delay_ms = 10000, .max_delay_ms = 300000,
 		.policy = "unless-stopped", .members = members
 	};
 	struct sigaction action = {.sa_handler = on_signal};
@@ -754,14 +770,15 @@ main(int argc, char **argv)
 	open_record(&handoff);
 	reconnect(&handoff);
 	/* it may have been taken away, when somebody starts us again by hand */
-	if (!handoff.over)
+	if (!handoff.over && !handoff.left)
 		(void) set_own_policy(&handoff, "always");
-	while (!handoff.over)
+	while (!handoff.over && !handoff.left)
 	{
 		if (handoff.lost)
 			reconnect(&handoff);
 		one_round(&handoff);
 	}
 	finish(&handoff);
-	return 0;
+	engine_close(handoff.engine);
+	return handoff.over ? 0 : EXIT_STOPPED;
 }

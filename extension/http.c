@@ -97,8 +97,8 @@ struct Http
 	int			lines;			/* of them, lines */
 };
 
-static int64_t
-now_ms(void)
+int64_t
+http_clock_ms(void)
 {
 	struct timespec now;
 
@@ -466,7 +466,7 @@ on_timer(CURLM *multi, long ms, void *argument)
 	Http	   *http = argument;
 
 	(void) multi;
-	http->due = ms < 0 ? -1 : now_ms() + ms;
+	http->due = ms < 0 ? -1 : http_clock_ms() + ms;
 	return 0;
 }
 
@@ -846,7 +846,7 @@ exchange_begin(Exchange *exchange)
 		return;
 	}
 	if (exchange->stream && exchange->timeout_ms == 0)
-		exchange->open_by = now_ms() + OPEN_MS;
+		exchange->open_by = http_clock_ms() + OPEN_MS;
 	list_append(&http->running, exchange);
 	if (!exchange->stream)
 		http->active++;
@@ -905,7 +905,7 @@ resume_streams(Http *http)
 static void
 end_unanswered_streams(Http *http)
 {
-	int64_t		now = now_ms();
+	int64_t		now = http_clock_ms();
 	Exchange   *next;
 
 	for (Exchange *exchange = http->running; exchange != NULL; exchange = next)
@@ -947,7 +947,7 @@ serve_clock(Http *http)
 {
 	int			running;
 
-	if (http->due >= 0 && http->due <= now_ms())
+	if (http->due >= 0 && http->due <= http_clock_ms())
 	{
 		http->due = -1;
 		(void) curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
@@ -987,7 +987,7 @@ http_run(Http *http)
 		serve_clock(http);
 		reap(http);
 		end_unanswered_streams(http);
-		if (first_to_begin(http) == NULL && (http->due < 0 || http->due > now_ms()))
+		if (first_to_begin(http) == NULL && (http->due < 0 || http->due > http_clock_ms()))
 			break;
 	}
 	signals_restore(&signals);
@@ -1016,7 +1016,7 @@ http_wait_ms(Http *http)
 	}
 	if (due < 0)
 		return -1;
-	now = now_ms();
+	now = http_clock_ms();
 	return due > now ? (long) (due - now) : 0;
 }
 
@@ -1056,14 +1056,4 @@ http_cancel(Http *http, uint64_t tag)
 		signals_restore(&signals);
 	}
 	forget_answers(http, tag);
-}
-
-int
-http_pending(const Http *http)
-{
-	int			count = http->active;
-
-	for (const Exchange *exchange = http->waiting; exchange != NULL; exchange = exchange->next)
-		count += !exchange->stream;
-	return count;
 }

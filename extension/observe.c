@@ -19,7 +19,6 @@
 #include "worker.h"
 
 #define RECONNECT_MS		1000
-#define MAX_RECONNECT_MS	10000
 
 /* ---- Connecting -------------------------------------------------------------- */
 
@@ -46,29 +45,49 @@ lose_calls(Worker *worker)
 }
 
 void
-observe_lost(Worker *worker, const char *why)
+observe_disconnect(Worker *worker)
 {
-	int			wait = Min(RECONNECT_MS << Min(worker->connect_failures, 4), MAX_RECONNECT_MS);
-
 	if (worker->engine)
 		engine_close(worker->engine);
 	worker->engine = NULL;
 	worker->link = LINK_DOWN;
+	worker->connect_tag = worker->events_tag = worker->list_tag = 0;
 	worker->self_tag = worker->watch_tag = 0;
+	worker->next_connect = 0;
+	worker->catalog->view.stack.engine_up = false;
+	lose_calls(worker);
+}
+
+void
+observe_lost(Worker *worker, const char *why)
+{
+	int			wait = Min(RECONNECT_MS << Min(worker->connect_failures, 4), MAX_RECONNECT_MS);
+
+	observe_disconnect(worker);
 	worker->connect_failures++;
 	worker->next_connect = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait);
 	strlcpy(worker->engine_note, server_text(why), sizeof(worker->engine_note));
-	worker->catalog->view.stack.engine_up = false;
-	lose_calls(worker);
-	if (!worker->unreachable_told && worker->catalog->exists)
-	{
-		worker->unreachable_told = true;
+}
+
+/* Each change between reachable and not is one event, written until it is. */
+void
+observe_tell(Worker *worker)
+{
+	Reached		now = worker->link == LINK_UP ? REACHED : worker->engine_note[0] ? NOT_REACHED :
+		worker->told;
+
+	if (now == worker->told || !worker->catalog->exists)
+		return;
+	if (!worker_event(worker, "engine", now == REACHED ? "reachable" : "unreachable",
+					  now == REACHED ? psprintf("API %s", engine_api_version(worker->engine)) :
+					  worker->engine_note))
+		return;
+	worker->told = now;
+	if (now == NOT_REACHED)
 		ereport(LOG,
 				(errmsg("hafstack cannot reach Docker at \"%s\": %s",
 						hafstack_docker_host, worker->engine_note),
 				 errhint("Check hafstack.docker_host, and that the server's operating system user may use the socket.")));
-		worker_event(worker, "engine", "unreachable", worker->engine_note);
-	}
 }
 
 void
@@ -163,7 +182,7 @@ seen_of(const EngineContainer *container)
 static bool
 bears_our_labels(const Worker *worker, const EngineContainer *container)
 {
-	return container->labels.ours &&
+	return container->labels.ours && worker->catalog->stack_id != NULL &&
 		strcmp(container->labels.stack_id, worker->catalog->stack_id) == 0;
 }
 
@@ -221,15 +240,20 @@ adopt(Worker *worker, int at, const EngineContainer *container)
 	StepInfo   *info = &worker->catalog->step_info[at];
 	StoreStep	store = {worker, at};
 	Step		before = *step;
+	char		id_before[ENGINE_ID_MAX];
 
+	strlcpy(id_before, info->id, sizeof(id_before));
 	step->attempt = container->labels.attempt;
 	step->state = STEP_CREATING;
 	step->has_exit = false;
 	step->seen = SEEN_UNKNOWN;
 	strlcpy(info->id, container->id, sizeof(info->id));
 	catalog_set_text(worker->catalog, &info->name, server_text(container->name));
-	if (!worker_transaction(worker, store_step_work, &store))
-		*step = before;
+	if (worker_transaction(worker, store_step_work, &store))
+		return;
+	*step = before;
+	strlcpy(info->id, id_before, sizeof(info->id));
+	worker->reload = true;		/* for its name */
 }
 
 static void
@@ -282,6 +306,7 @@ take_in_list(Worker *worker, const EngineReply *reply)
 static void
 on_list(Worker *worker, const EngineReply *reply)
 {
+	worker->list_tag = 0;
 	if (reply->outcome != ENGINE_OK)
 	{
 		observe_lost(worker, reply->error);
@@ -293,9 +318,6 @@ on_list(Worker *worker, const EngineReply *reply)
 	worker->link = LINK_UP;
 	worker->connect_failures = 0;
 	worker->engine_note[0] = '\0';
-	worker->unreachable_told = false;
-	worker_event(worker, "engine", "reachable",
-				 psprintf("API %s", engine_api_version(worker->engine)));
 }
 
 /* ---- Events --------------------------------------------------------------------- */
@@ -315,6 +337,8 @@ on_event(Worker *worker, const EngineReply *reply)
 		step->kill_seen = true;
 	else
 		step->seen = SEEN_UNKNOWN;
+	if (reply->action == ENGINE_ACTION_START)
+		step->kill_seen = false;	/* the signal was another process's */
 }
 
 /* Events of the past, as far as the Engine remembers, tell who was sent a
@@ -331,7 +355,8 @@ events_since(const Worker *worker)
 		int64		unix_time = step->started_at +
 			(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
-		if (step->state == STEP_RUNNING && role_is_job(step->role) &&
+		if ((step->state == STEP_STARTING || step->state == STEP_RUNNING) &&
+			(role_is_job(step->role) || step->role == ROLE_SYNC) &&
 			(since == 0 || unix_time < since))
 			since = unix_time;
 	}
@@ -389,10 +414,14 @@ take_in_look(Worker *worker, const Call *call, int at, const EngineReply *reply)
 	if (step->state == STEP_CREATING)
 	{
 		strlcpy(info->id, container->id, sizeof(info->id));
+		if (step->attempt != container->labels.attempt)
+			step->spec_version = 0; /* of an earlier call, and maybe of an earlier spec */
 		step->attempt = container->labels.attempt;
 	}
 	/* not when something has happened since the question was put */
 	step->seen = info->touched > call->clock ? SEEN_UNKNOWN : seen_of(container);
+	if (seen_of(container) == SEEN_UNKNOWN)
+		step->quiet_until = GetCurrentTimestamp() + BUSY_PAUSE_US;
 	step->seen_exit = container->exit_code;
 	step->seen_started = container->started_at == 0 ? 0 : container->started_at -
 		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;

@@ -24,7 +24,6 @@ typedef struct Item				/* an image or a network */
 {
 	bool		network;
 	char	   *name;
-	bool		open;			/* no answer yet */
 	char	   *error;			/* NULL: fine */
 } Item;
 
@@ -62,17 +61,8 @@ add_item(Preflight *batch, bool network, const char *name)
 		batch->items = batch->items ?
 			repalloc(batch->items, sizeof(Item) * batch->room) : palloc(sizeof(Item) * batch->room);
 	}
-	batch->items[batch->n_items] = (Item) {network, pstrdup(name), true, NULL};
+	batch->items[batch->n_items] = (Item) {network, pstrdup(name), NULL};
 	return batch->n_items++;
-}
-
-/* Networks that every Engine has, or that are another container's. */
-static bool
-network_is_given(const char *network)
-{
-	return strcmp(network, "host") == 0 || strcmp(network, "none") == 0 ||
-		strcmp(network, "bridge") == 0 || strcmp(network, "default") == 0 ||
-		strncmp(network, "container:", 10) == 0;
 }
 
 static void
@@ -96,7 +86,7 @@ gather_role(Worker *worker, Preflight *batch, Checked *checked, int app, Role ro
 		/* what is cloned has the image and the networks of the container that runs */
 		if (container.image[0] != '\0')
 			checked->items = list_append_unique_int(checked->items, add_item(batch, false, container.image));
-		if (container.network && !spec_is_cloned(&context, role_names[role]) && !network_is_given(container.network))
+		if (container.network && !spec_is_cloned(&context, role_names[role]))
 			checked->items = list_append_unique_int(checked->items, add_item(batch, true, container.network));
 		spec_free(&container);
 	}
@@ -113,7 +103,7 @@ gather_work(void *arg)
 		App		   *app = &worker->catalog->view.apps[i];
 		Checked    *checked;
 
-		if (app->check != CHECK_RUNNING)
+		if (!app_checking(app))
 			continue;
 		checked = &batch->apps[batch->n_apps++];
 		memset(checked, 0, sizeof(*checked));
@@ -140,9 +130,9 @@ call_off(Worker *worker)
 	{
 		App		   *app = &worker->catalog->view.apps[i];
 
-		if (app->check == CHECK_RUNNING)
+		if (app_checking(app))
 		{
-			app->check = CHECK_NONE;
+			app->check = app_check_failed(app) ? CHECK_FAILED : CHECK_NONE;
 			app->check_at = GetCurrentTimestamp() + BUSY_PAUSE_US;
 		}
 	}
@@ -202,7 +192,7 @@ conclude_app(Worker *worker, const Checked *checked)
 	Conclusion	conclusion = {worker, at, verdict(worker->preflight, checked)};
 	int64		delay;
 
-	if (app == NULL || app->check != CHECK_RUNNING)
+	if (app == NULL || !app_checking(app))
 		return;
 	app->check = CHECK_NONE;
 	if (checked->version != app->spec_version + view->stack.spec_version)
@@ -266,7 +256,7 @@ preflight_begin(Worker *worker)
 	MemoryContext context;
 
 	for (int i = 0; i < worker->catalog->view.n_apps; i++)
-		due |= worker->catalog->view.apps[i].check == CHECK_RUNNING;
+		due |= app_checking(&worker->catalog->view.apps[i]);
 	if (!due || worker->preflight != NULL)
 		return;
 	context = AllocSetContextCreate(TopMemoryContext, "hafstack preflight", ALLOCSET_DEFAULT_SIZES);
@@ -319,7 +309,6 @@ preflight_settle(Worker *worker, const Call *call, const EngineReply *reply)
 	}
 	if (reply->outcome != ENGINE_OK)
 		item->error = MemoryContextStrdup(batch->context, server_text(reply->error));
-	item->open = false;
 	if (--batch->open == 0)
 		conclude(worker);
 }

@@ -17,7 +17,8 @@
 #endif
 #include "spec.h"
 
-#include <cjson/cJSON.h>
+#include "doc.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -30,7 +31,6 @@
 #define NAME_MAX_BYTES		200 /* of a container */
 #define STOP_TIMEOUT_MAX	86400
 #define LABEL_PREFIX		"io.hafstack."
-#define SCRIPTS				"/haf_app_root/scripts/"
 
 #define INVALID				"22023"
 #define BAD_NAME			"42602"
@@ -123,84 +123,6 @@ build_init(Build *build, const SpecContext *context, const char *role, SpecError
 
 /* ---- JSON ---- */
 
-/* Length of the JSON number at text; 0 if there is none that is well-formed. */
-static size_t
-number_length(const char *text)
-{
-	const char *p = text;
-	size_t		whole;
-
-	if (*p == '-')
-		p++;
-	whole = strspn(p, "0123456789");
-	if (whole == 0 || (whole > 1 && *p == '0'))
-		return 0;
-	p += whole;
-	if (*p == '.')
-	{
-		size_t		fraction = strspn(p + 1, "0123456789");
-
-		if (fraction == 0)
-			return 0;
-		p += 1 + fraction;
-	}
-	if (*p == 'e' || *p == 'E')
-	{
-		p += p[1] == '+' || p[1] == '-' ? 2 : 1;
-		if (!isdigit((unsigned char) *p))
-			return 0;
-		p += strspn(p, "0123456789");
-	}
-	return (size_t) (p - text);
-}
-
-/* The next number of a JSON text that has been parsed before. */
-static const char *
-next_number(const char *text)
-{
-	while (*text != '\0' && *text != '-' && !isdigit((unsigned char) *text))
-	{
-		if (*text++ != '"')
-			continue;
-		while (*text != '"')
-			text += *text == '\\' ? 2 : 1;
-		text++;
-	}
-	return text;
-}
-
-/*
- * Keep every number as it was written.  cJSON makes a double of it and would
- * print 1e+15, which the Engine refuses where it wants an integer.  The numbers
- * of a parsed document come in the order of its text.
- */
-static bool
-keep_numbers(Build *build, cJSON *item, const char **text)
-{
-	cJSON	   *child;
-
-	if (cJSON_IsNumber(item))
-	{
-		const char *number = next_number(*text);
-		size_t		length = number_length(number);
-
-		if (length == 0)
-			return fail(build, INVALID, "", "%s holds a malformed number", build->where);
-		item->valuestring = strndup(number, length);
-		if (item->valuestring == NULL)
-			return out_of_memory(build);
-		item->type = cJSON_Raw;
-		*text = number + length;
-		return true;
-	}
-	cJSON_ArrayForEach(child, item)
-	{
-		if (!keep_numbers(build, child, text))
-			return false;
-	}
-	return true;
-}
-
 /* "\u0000" would end a string unseen. */
 static bool
 has_nul(const char *text)
@@ -227,42 +149,17 @@ parse(Build *build, const char *text)
 		fail(build, TOO_LARGE, "", "%s is longer than %d bytes", build->where, SPEC_MAX_BYTES);
 		return NULL;
 	}
-	json = has_nul(text) ? NULL : cJSON_ParseWithLengthOpts(text, length + 1, NULL, true);
+	json = has_nul(text) ? NULL : doc_parse(text, length);
 	if (json == NULL)
-	{
 		fail(build, INVALID, "", "%s is not valid JSON, or is nested too deeply", build->where);
-		return NULL;
-	}
-	if (!keep_numbers(build, json, &text))
-	{
-		cJSON_Delete(json);
-		return NULL;
-	}
 	return json;
-}
-
-static cJSON *
-get(const cJSON *object, const char *key)
-{
-	return cJSON_GetObjectItemCaseSensitive(object, key);
-}
-
-/* The string at a key, or NULL. */
-static const char *
-get_text(const cJSON *object, const char *key)
-{
-	return cJSON_GetStringValue(get(object, key));
 }
 
 /* Put item, which may be NULL for want of memory, at key in place of what is there. */
 static bool
 put(Build *build, cJSON *object, const char *key, cJSON *item)
 {
-	cJSON_DeleteItemFromObjectCaseSensitive(object, key);
-	if (item != NULL && cJSON_AddItemToObject(object, key, item))
-		return true;
-	cJSON_Delete(item);
-	return out_of_memory(build);
+	return doc_put(object, key, item) || out_of_memory(build);
 }
 
 static bool
@@ -282,9 +179,9 @@ put_texts(Build *build, cJSON *object, const char *key, const char *const *texts
 static cJSON *
 get_or_put_object(Build *build, cJSON *object, const char *key)
 {
-	if (!cJSON_IsObject(get(object, key)) && !put(build, object, key, cJSON_CreateObject()))
+	if (!cJSON_IsObject(doc_get(object, key)) && !put(build, object, key, cJSON_CreateObject()))
 		return NULL;
-	return get(object, key);
+	return doc_get(object, key);
 }
 
 /* Lay one object over another: objects merge, null deletes, all else replaces. */
@@ -612,7 +509,7 @@ placeholder_value(Build *build, const char *name)
 	}
 	if (is_builtin(name))
 		return builtin_value(build, name);
-	item = get(build->vars, name);
+	item = doc_get(build->vars, name);
 	if (cJSON_IsBool(item))
 		return copy_value(build, cJSON_IsTrue(item) ? "true" : "false");
 	if (item != NULL && item->valuestring != NULL)
@@ -859,7 +756,7 @@ check_keys(Build *build, const cJSON *item)
 			if (++count > KEYS_MAX)
 				return fail(build, TOO_LARGE, "", "%s holds an object with more than %d keys",
 							build->where, KEYS_MAX);
-			if (get(item, child->string) != child)
+			if (doc_get(item, child->string) != child)
 				return fail(build, INVALID, "", "%s: the key \"%s\" is there twice",
 							build->where, show(child->string).text);
 		}
@@ -899,35 +796,34 @@ check_labels(Build *build, const cJSON *labels)
 	return true;
 }
 
-/* Check a spec or defaults, filled in, before they are laid over each other. */
+/* Check a document, filled in, before it is laid over others. */
 static bool
 check_document(Build *build, const cJSON *object)
 {
-	const cJSON *host = get(object, "HostConfig");
-	const cJSON *networking = get(object, "NetworkingConfig");
+	const cJSON *host = doc_get(object, "HostConfig");
+	const cJSON *networking = doc_get(object, "NetworkingConfig");
 
 	return check_keys(build, object) &&
 		check_rules(build, object, body_rules) &&
 		check_rules(build, host, host_rules) &&
-		check_rules(build, get(host, "RestartPolicy"), restart_rules) &&
+		check_rules(build, doc_get(host, "RestartPolicy"), restart_rules) &&
 		check_rules(build, networking, networking_rules) &&
-		check_endpoints(build, get(networking, "EndpointsConfig")) &&
-		check_rules(build, get(object, "Healthcheck"), health_rules) &&
-		check_labels(build, get(object, "Labels"));
+		check_endpoints(build, doc_get(networking, "EndpointsConfig")) &&
+		check_rules(build, doc_get(object, "Healthcheck"), health_rules);
 }
 
 /* Restarting and removing are our work alone. */
 static bool
 check_lifecycle(Build *build, const cJSON *object)
 {
-	const cJSON *host = get(object, "HostConfig");
-	const char *restart = get_text(get(host, "RestartPolicy"), "Name");
+	const cJSON *host = doc_get(object, "HostConfig");
+	const char *restart = doc_text(doc_get(host, "RestartPolicy"), "Name");
 
 	if (restart != NULL && restart[0] != '\0' && strcmp(restart, "no") != 0)
 		return fail(build, INVALID,
 					"hafstack restarts containers by itself; leave RestartPolicy out.",
 					"%s: HostConfig.RestartPolicy must be \"no\"", build->where);
-	if (cJSON_IsTrue(get(host, "AutoRemove")))
+	if (cJSON_IsTrue(doc_get(host, "AutoRemove")))
 		return fail(build, INVALID,
 					"hafstack removes a container once its exit code and log are stored; leave AutoRemove out.",
 					"%s: HostConfig.AutoRemove must not be true", build->where);
@@ -990,11 +886,11 @@ static const char *
 convention_script(const Build *build)
 {
 	if (strcmp(build->role, "index") == 0)
-		return SCRIPTS "setup_haf_indexes.sh";
+		return SPEC_INDEX_SCRIPT;
 	if (strcmp(build->role, "setup") == 0)
-		return SCRIPTS "setup_db.sh";
+		return SPEC_SCRIPTS "setup_db.sh";
 	if (strcmp(build->role, "live_sync") == 0)
-		return SCRIPTS "wait_for_app_live_sync.sh";
+		return SPEC_SCRIPTS "wait_for_app_live_sync.sh";
 	return NULL;
 }
 
@@ -1053,9 +949,7 @@ haf_live_sync_convention(Build *build, cJSON *object)
 static bool
 bundled_index_convention(Build *build, cJSON *object)
 {
-	static const char *const command[] = {
-		"--execute-maintenance-script=" SCRIPTS "setup_haf_indexes.sh"
-	};
+	static const char *const command[] = {SPEC_MAINTENANCE_OPTION "=" SPEC_INDEX_SCRIPT};
 
 	const char *image = build->context->haf_image;
 
@@ -1138,7 +1032,7 @@ entry_object(Build *build, const cJSON *entry)
 		good = put_text(build, object, "Image", entry->valuestring);
 	else if (cJSON_IsTrue(entry))
 		good = convention(build, object);
-	else if (get(object, "Image") == NULL && image != NULL)
+	else if (doc_get(object, "Image") == NULL && image != NULL)
 		good = put_text(build, object, "Image", image);
 	if (!good)
 	{
@@ -1243,7 +1137,7 @@ static char *
 container_name(Build *build, const cJSON *entry, int ordinal, int count)
 {
 	const SpecContext *context = build->context;
-	const char *given = get_text(entry, "name");
+	const char *given = doc_text(entry, "name");
 	char	   *first = NULL;
 	char	   *name;
 
@@ -1291,9 +1185,8 @@ unique_name(Build *build, const cJSON *role, int ordinal, int count)
 
 /* ---- network ---- */
 
-/* A network of the user's, where containers have aliases. */
-static bool
-is_user_network(const char *network)
+bool
+spec_is_user_network(const char *network)
 {
 	return network != NULL && network[0] != '\0' && strcmp(network, "host") != 0 &&
 		strcmp(network, "none") != 0 && strcmp(network, "bridge") != 0 &&
@@ -1320,41 +1213,27 @@ put_network(Build *build, cJSON *body)
 static bool
 settle_network(Build *build, cJSON *body, bool own_mode, const char **network)
 {
-	const cJSON *endpoints = get(get(body, "NetworkingConfig"), "EndpointsConfig");
-	cJSON	   *host = get(body, "HostConfig");
+	const cJSON *endpoints = doc_get(doc_get(body, "NetworkingConfig"), "EndpointsConfig");
+	cJSON	   *host = doc_get(body, "HostConfig");
 
-	*network = get_text(host, "NetworkMode");
+	*network = doc_text(host, "NetworkMode");
 	if (endpoints == NULL || endpoints->child == NULL || (own_mode && *network != NULL) ||
-		(*network != NULL && get(endpoints, *network) != NULL))
+		(*network != NULL && doc_get(endpoints, *network) != NULL))
 		return true;
 	host = get_or_put_object(build, body, "HostConfig");
 	if (host == NULL || !put_text(build, host, "NetworkMode", endpoints->child->string))
 		return false;
-	*network = get_text(host, "NetworkMode");
+	*network = doc_text(host, "NetworkMode");
 	return true;
 }
 
 static bool
 add_alias(Build *build, cJSON *aliases, const char *alias)
 {
-	const cJSON *item;
-	cJSON	   *added;
-
 	if (alias[0] == '\0' || strspn(alias, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") != strlen(alias))
 		return fail(build, BAD_NAME, "", "%s: \"%s\" is not a valid alias",
 					build->where, show(alias).text);
-	cJSON_ArrayForEach(item, aliases)
-	{
-		if (strcmp(item->valuestring, alias) == 0)
-			return true;
-	}
-	added = cJSON_CreateString(alias);
-	if (added == NULL || !cJSON_AddItemToArray(aliases, added))
-	{
-		cJSON_Delete(added);
-		return out_of_memory(build);
-	}
-	return true;
+	return doc_add_text(aliases, alias) || out_of_memory(build);
 }
 
 /* The endpoint's aliases: those it has, else the default one; and more. */
@@ -1367,17 +1246,17 @@ put_aliases(Build *build, cJSON *endpoint, const cJSON *more, int ordinal, int c
 	char	   *alias;
 	bool		good;
 
-	if (!cJSON_IsArray(get(endpoint, "Aliases")))
+	if (!cJSON_IsArray(doc_get(endpoint, "Aliases")))
 	{
 		if (!put(build, endpoint, "Aliases", cJSON_CreateArray()))
 			return false;
 		alias = composed_name(build, app, ordinal, count);
-		good = alias != NULL && add_alias(build, get(endpoint, "Aliases"), alias);
+		good = alias != NULL && add_alias(build, doc_get(endpoint, "Aliases"), alias);
 		free(alias);
 		if (!good)
 			return false;
 	}
-	aliases = get(endpoint, "Aliases");
+	aliases = doc_get(endpoint, "Aliases");
 	cJSON_ArrayForEach(item, more)
 	{
 		if (!add_alias(build, aliases, item->valuestring))
@@ -1394,7 +1273,7 @@ join_network(Build *build, cJSON *body, const char *network, const cJSON *more,
 	cJSON	   *endpoints;
 	cJSON	   *endpoint;
 
-	if (!is_user_network(network))
+	if (!spec_is_user_network(network))
 	{
 		if (more == NULL || more->child == NULL)
 			return true;
@@ -1452,7 +1331,7 @@ put_restart_policy(Build *build, cJSON *body)
 
 	if (host == NULL || !put(build, host, "RestartPolicy", cJSON_CreateObject()))
 		return false;
-	policy = get(host, "RestartPolicy");
+	policy = doc_get(host, "RestartPolicy");
 	return put_text(build, policy, "Name", context->restart_policy != NULL ? context->restart_policy : "no") &&
 		(context->restart_retries == 0 ||
 		 put(build, policy, "MaximumRetryCount", cJSON_CreateNumber(context->restart_retries)));
@@ -1476,14 +1355,14 @@ is_mounted(const cJSON *host, const char *target)
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, get(host, "Binds"))
+	cJSON_ArrayForEach(item, doc_get(host, "Binds"))
 	{
 		if (bind_is_at(item->valuestring, target))
 			return true;
 	}
-	cJSON_ArrayForEach(item, get(host, "Mounts"))
+	cJSON_ArrayForEach(item, doc_get(host, "Mounts"))
 	{
-		const char *other = get_text(item, "Target");
+		const char *other = doc_text(item, "Target");
 
 		if (other != NULL && strcmp(other, target) == 0)
 			return true;
@@ -1518,53 +1397,47 @@ add_from_base(Build *build, cJSON *body, cJSON *mounts, cJSON *env)
 	cJSON	   *item;
 
 	if (host == NULL ||
-		(get(host, "Mounts") == NULL && !put(build, host, "Mounts", cJSON_CreateArray())) ||
-		(get(body, "Env") == NULL && !put(build, body, "Env", cJSON_CreateArray())))
+		(doc_get(host, "Mounts") == NULL && !put(build, host, "Mounts", cJSON_CreateArray())) ||
+		(doc_get(body, "Env") == NULL && !put(build, body, "Env", cJSON_CreateArray())))
 		return false;
 	while ((item = cJSON_DetachItemFromArray(mounts, 0)) != NULL)
 	{
-		const char *target = get_text(item, "Target");
+		const char *target = doc_text(item, "Target");
 
 		if (target == NULL || is_mounted(host, target))
 			cJSON_Delete(item);
 		else
-			cJSON_AddItemToArray(get(host, "Mounts"), item);
+			cJSON_AddItemToArray(doc_get(host, "Mounts"), item);
 	}
 	while ((item = cJSON_DetachItemFromArray(env, 0)) != NULL)
 	{
-		if (!cJSON_IsString(item) || has_variable(get(body, "Env"), item->valuestring))
+		if (!cJSON_IsString(item) || has_variable(doc_get(body, "Env"), item->valuestring))
 			cJSON_Delete(item);
 		else
-			cJSON_AddItemToArray(get(body, "Env"), item);
+			cJSON_AddItemToArray(doc_get(body, "Env"), item);
 	}
 	return true;
 }
 
+/*
+ * Seconds that it has to stop in.  Each container bears its own, so that it can
+ * still be stopped in good order when its spec is another by then, or gone.
+ */
 static bool
-take_stop_timeout(Build *build, const cJSON *body, int *to)
+settle_stop_timeout(Build *build, cJSON *body)
 {
-	const cJSON *item = get(body, "StopTimeout");
+	const cJSON *item = doc_get(body, "StopTimeout");
+	bool		instance = is_haf(build) && strcmp(build->role, "instance") == 0;
 	size_t		length;
 
-	*to = is_haf(build) && strcmp(build->role, "instance") == 0 ? 120 : 30;
 	if (item == NULL)
-		return true;
+		return put(build, body, "StopTimeout", cJSON_CreateNumber(instance ? 120 : 30));
 	length = strspn(item->valuestring, "0123456789");
 	if (length == 0 || length > 6 || item->valuestring[length] != '\0' ||
 		atoi(item->valuestring) > STOP_TIMEOUT_MAX)
 		return fail(build, INVALID, "", "%s: \"StopTimeout\" must be a number of seconds from 0 to %d",
 					build->where, STOP_TIMEOUT_MAX);
-	*to = atoi(item->valuestring);
 	return true;
-}
-
-/* A check that is there, not taken over from the image, and not switched off. */
-static bool
-brings_health(const cJSON *body)
-{
-	const cJSON *test = get(get(body, "Healthcheck"), "Test");
-
-	return test != NULL && test->child != NULL && strcmp(test->child->valuestring, "NONE") != 0;
 }
 
 /* Parse defaults or vars of the context: an object, or NULL for none. */
@@ -1602,13 +1475,13 @@ lay_over(Build *build, cJSON *body, cJSON *document)
 	build->room = SPEC_MAX_BYTES;
 	return document == NULL ||
 		(expand(build, document) && check_document(build, document) &&
-		 merge(build, body, document));
+		 check_labels(build, doc_get(document, "Labels")) && merge(build, body, document));
 }
 
 static bool
 names_mode(const cJSON *document)
 {
-	return get_text(get(document, "HostConfig"), "NetworkMode") != NULL;
+	return doc_text(doc_get(document, "HostConfig"), "NetworkMode") != NULL;
 }
 
 /* Is the NetworkMode the operator's own, and not outdone by an endpoint of the spec? */
@@ -1616,18 +1489,22 @@ static bool
 has_own_mode(const cJSON *defaults, const cJSON *spec)
 {
 	return names_mode(spec) ||
-		(names_mode(defaults) && get(get(spec, "NetworkingConfig"), "EndpointsConfig") == NULL);
+		(names_mode(defaults) && doc_get(doc_get(spec, "NetworkingConfig"), "EndpointsConfig") == NULL);
 }
 
-/* The body to begin with: nothing, or what the container is cloned from. */
-static cJSON *
-first_body(Build *build)
+/*
+ * What the container is cloned from.  It is the Engine's account, and no more to
+ * be trusted than a spec; only labels of ours may be on it.
+ */
+static bool
+lay_base(Build *build, cJSON *body)
 {
-	cJSON	   *body = build->context->base != NULL ? parse(build, build->context->base) : cJSON_CreateObject();
+	cJSON	   *base;
+	bool		good = parse_setting(build, "the container to be cloned", build->context->base, &base) &&
+		check_document(build, base) && merge(build, body, base);
 
-	if (body == NULL && build->error->sqlstate[0] == '\0')
-		out_of_memory(build);
-	return body;
+	cJSON_Delete(base);
+	return good;
 }
 
 /* Lay the spec over the body: for a link of the chain over its base, else over the defaults. */
@@ -1640,7 +1517,9 @@ lay_spec(Build *build, cJSON *body, cJSON *defaults, cJSON *spec)
 
 	if (build->context->base == NULL)
 		return put_network(build, body) && lay_over(build, body, defaults) && lay_over(build, body, spec);
-	mounts = cJSON_DetachItemFromObjectCaseSensitive(get(body, "HostConfig"), "Mounts");
+	if (!lay_base(build, body))
+		return false;
+	mounts = cJSON_DetachItemFromObjectCaseSensitive(doc_get(body, "HostConfig"), "Mounts");
 	env = cJSON_DetachItemFromObjectCaseSensitive(body, "Env");
 	good = lay_over(build, body, spec) && add_from_base(build, body, mounts, env);
 	cJSON_Delete(mounts);
@@ -1652,10 +1531,10 @@ lay_spec(Build *build, cJSON *body, cJSON *defaults, cJSON *spec)
 static bool
 settle_image(Build *build, cJSON *body)
 {
-	if (get_text(body, "Image") == NULL && build->context->base == NULL &&
+	if (doc_text(body, "Image") == NULL && build->context->base == NULL &&
 		spec_is_cloned(build->context, build->role))
 		return put_text(build, body, "Image", "");
-	return check_image(build, get_text(body, "Image"));
+	return check_image(build, doc_text(body, "Image"));
 }
 
 /* Everything on the body once defaults and spec are on it. */
@@ -1670,7 +1549,7 @@ finish_body(Build *build, cJSON *body, bool own_mode, int ordinal, int count,
 	cJSON_DeleteItemFromObjectCaseSensitive(body, "name");
 	good = check_lifecycle(build, body) &&
 		settle_image(build, body) &&
-		take_stop_timeout(build, body, &out->stop_timeout) &&
+		settle_stop_timeout(build, body) &&
 		settle_network(build, body, own_mode, &network) &&
 		join_network(build, body, network, aliases, ordinal, count) &&
 		put_restart_policy(build, body) &&
@@ -1678,12 +1557,11 @@ finish_body(Build *build, cJSON *body, bool own_mode, int ordinal, int count,
 	cJSON_Delete(aliases);
 	if (!good)
 		return false;
-	out->has_health = brings_health(body);
-	out->image = strdup(get_text(body, "Image"));
-	if (is_user_network(network))
+	out->image = strdup(doc_text(body, "Image"));
+	if (spec_is_user_network(network))
 		out->network = strdup(network);
 	out->body = cJSON_PrintUnformatted(body);
-	if (out->image == NULL || out->body == NULL || (is_user_network(network) && out->network == NULL))
+	if (out->image == NULL || out->body == NULL || (spec_is_user_network(network) && out->network == NULL))
 		return out_of_memory(build);
 	return true;
 }
@@ -1707,8 +1585,8 @@ build_container(Build *build, const cJSON *role, int ordinal, int count,
 	}
 	if (good)
 	{
-		body = first_body(build);
-		good = body != NULL;
+		body = cJSON_CreateObject();
+		good = body != NULL || out_of_memory(build);
 	}
 	if (good)
 	{
@@ -1799,8 +1677,9 @@ spec_check_defaults(const char *defaults, SpecError *error)
 
 	build_init(&build, NULL, "defaults", error);
 	good = parse_setting(&build, "defaults", defaults, &json) &&
-		check_document(&build, json) && check_lifecycle(&build, json);
-	if (good && get(json, "name") != NULL)
+		check_document(&build, json) && check_labels(&build, doc_get(json, "Labels")) &&
+		check_lifecycle(&build, json);
+	if (good && doc_get(json, "name") != NULL)
 		good = fail(&build, INVALID, "Give it in the spec of a role.",
 					"defaults cannot hold \"name\": every container needs its own");
 	cJSON_Delete(json);

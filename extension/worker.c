@@ -33,8 +33,12 @@
 #include "storage/waiteventset.h"
 #endif
 
+#define STACK_ID_MAX	64
 #define ROUND_PASSES	50		/* decide, act: at most so often in one round */
+#define BATCH_MAX		256		/* actions written in one transaction */
 #define TROUBLED_LOOK_MS	1000	/* between looks at a HAF that could not be read */
+#define ERROR_SHOWN_MS		10000	/* an error stays in status() for so long at least */
+#define ETA_MAX_S			(10 * 365 * 86400.0)
 
 static void
 worker_at_exit(int code, Datum arg)
@@ -49,6 +53,15 @@ worker_at_exit(int code, Datum arg)
 		SetLatch(hafstack_shared->launcher_latch);
 	LWLockRelease(hafstack_shared->lock);
 	ConditionVariableBroadcast(&hafstack_shared->changed);
+}
+
+/* A cancel is for the statement that it was meant for; one that comes when there
+ * is none must not end the process. */
+static void
+worker_interrupts(void)
+{
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
 }
 
 /* ---- Start ------------------------------------------------------------------- */
@@ -75,6 +88,9 @@ pin_session(void)
 		{"IntervalStyle", "postgres"},
 		{"client_encoding", NULL},
 		{"jit", "off"},
+#if PG_VERSION_NUM >= 170000
+		{"transaction_timeout", "0"},
+#endif
 	};
 
 	for (int i = 0; i < lengthof(pins); i++)
@@ -90,7 +106,8 @@ take_office(Oid database)
 	bool		free;
 
 	LWLockAcquire(hafstack_shared->lock, LW_EXCLUSIVE);
-	free = hafstack_shared->worker.pid == 0 && hafstack_shared->inhibitor == 0;
+	free = hafstack_shared->worker.pid == 0 && hafstack_shared->inhibitors == 0;
+	hafstack_shared->in_office = true;
 	if (free)
 	{
 		memset(&hafstack_shared->worker, 0, sizeof(hafstack_shared->worker));
@@ -124,7 +141,8 @@ worker_transaction(Worker *worker, CatalogWork work, void *arg)
 	pgstat_report_activity(STATE_RUNNING, "hafstack");
 	if (catalog_transaction(work, arg))
 	{
-		worker->last_error[0] = '\0';
+		if (TimestampDifferenceExceeds(worker->last_error_at, GetCurrentTimestamp(), ERROR_SHOWN_MS))
+			worker->last_error[0] = '\0';
 		pgstat_report_activity(STATE_IDLE, NULL);
 		pg_atomic_fetch_add_u64(&hafstack_shared->changes, 1);
 		ConditionVariableBroadcast(&hafstack_shared->changed);
@@ -132,6 +150,7 @@ worker_transaction(Worker *worker, CatalogWork work, void *arg)
 	}
 	pgstat_report_activity(STATE_IDLE, NULL);
 	strlcpy(worker->last_error, catalog_last_error(), sizeof(worker->last_error));
+	worker->last_error_at = GetCurrentTimestamp();
 	return false;
 }
 
@@ -139,25 +158,22 @@ typedef struct Reload
 {
 	Worker	   *worker;
 	bool		extension;
-	bool		requests;
 } Reload;
 
 static void
 reload_work(void *arg)
 {
 	Reload	   *reload = arg;
-	Worker	   *worker = reload->worker;
 
 	reload->extension = catalog_extension_exists();
-	if (!reload->extension)
-		return;
-	worker->catalog = catalog_load(worker->catalog);
-	if (!worker->catalog->has_requests)
-		return;
-	reload->requests = true;
+	if (reload->extension)
+		reload->worker->catalog = catalog_load(reload->worker->catalog);
+}
+
+static void
+take_requests_work(void *arg)
+{
 	catalog_take_requests();
-	CommandCounterIncrement();
-	worker->catalog = catalog_load(worker->catalog);
 }
 
 /* An operator's call is also a reason to check anew what was found wrong. */
@@ -168,23 +184,42 @@ hurry_checks(Catalog *catalog)
 		catalog->view.apps[i].check_at = 0;
 }
 
+/* The rows as they are; what is in memory is never ahead of what is committed. */
 static bool
-reload_catalog(Worker *worker)
+load(Worker *worker)
 {
-	Reload		reload = {worker, true, false};
-	uint64		requests = pg_atomic_read_u64(&hafstack_shared->requests);
-	bool		known = worker->catalog != NULL && worker->catalog->exists;
+	Reload		reload = {worker, true};
+	char		before[STACK_ID_MAX] = "";
+	const char *after;
 
+	if (worker->catalog != NULL && worker->catalog->stack_id != NULL)
+		strlcpy(before, worker->catalog->stack_id, sizeof(before));
 	if (!worker_transaction(worker, reload_work, &reload))
 		return false;
 	if (!reload.extension)
 		leave_without_extension();
-	if (worker->catalog->exists && !known)
-		worker->next_connect = 0;	/* the Engine was not needed before */
+	after = worker->catalog->stack_id ? worker->catalog->stack_id : "";
+	if (strcmp(before, after) != 0)
+		observe_disconnect(worker); /* it listens for another stack's containers */
+	return true;
+}
+
+static bool
+reload_catalog(Worker *worker)
+{
+	uint64		requests = pg_atomic_read_u64(&hafstack_shared->requests);
+
+	worker->reload = true;
+	if (!load(worker))
+		return false;
+	if (worker->catalog->has_requests)
+	{
+		if (!worker_transaction(worker, take_requests_work, NULL) || !load(worker))
+			return false;
+		hurry_checks(worker->catalog);
+	}
 	worker->requests_seen = requests;
 	worker->reload = false;
-	if (reload.requests)
-		hurry_checks(worker->catalog);
 	observe_engine_identity(worker);
 	return true;
 }
@@ -220,12 +255,12 @@ event_work(void *arg)
 	event_write(event->kind, NULL, event->from, event->to, event->detail);
 }
 
-void
+bool
 worker_event(Worker *worker, const char *kind, const char *to, const char *detail)
 {
 	EventArgs	event = {kind, NULL, to, detail};
 
-	(void) worker_transaction(worker, event_work, &event);
+	return worker_transaction(worker, event_work, &event);
 }
 
 /* ---- HAF ------------------------------------------------------------------------ */
@@ -238,27 +273,35 @@ look_work(void *arg)
 	haf_look(&worker->haf, worker->catalog);
 }
 
+/* Each change of HAF's state is one event, written until it is. */
+static void
+tell_of_haf(Worker *worker)
+{
+	char	   *told = worker->haf_told;
+	const char *now = worker->haf.state;
+	EventArgs	event = {"haf", told[0] ? told : NULL, now[0] ? now : NULL, NULL};
+
+	if (!worker->haf_known && worker->haf.observed_at != 0)
+		worker->haf_known = true;
+	else if (strcmp(told, now) == 0)
+		return;
+	else if (worker->catalog->exists && !worker_transaction(worker, event_work, &event))
+		return;
+	strlcpy(told, now, NAMEDATALEN);
+}
+
 static void
 look_at_haf(Worker *worker)
 {
-	char		before[NAMEDATALEN];
-	bool		first = worker->haf.observed_at == 0;
 	int			wait = hafstack_poll_interval;
 
-	strlcpy(before, worker->haf.state, sizeof(before));
 	if (!catalog_transaction(look_work, worker))
 	{
 		snprintf(worker->haf.trouble, sizeof(worker->haf.trouble), "%s", catalog_last_error());
 		wait = Max(wait, TROUBLED_LOOK_MS);
 	}
 	worker->next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), wait);
-	if (!first && strcmp(before, worker->haf.state) != 0 && worker->catalog->exists)
-	{
-		EventArgs	event = {"haf", before[0] ? before : NULL,
-		worker->haf.state[0] ? worker->haf.state : NULL, NULL};
-
-		(void) worker_transaction(worker, event_work, &event);
-	}
+	tell_of_haf(worker);
 }
 
 /* ---- Decide and act --------------------------------------------------------------- */
@@ -283,33 +326,117 @@ set_view(Worker *worker)
 	decide_prepare(view);
 }
 
+typedef struct Due
+{
+	Worker	   *worker;
+	Action	   *actions;
+	size_t		n;
+	bool		writes;			/* one of them changes a row */
+	Deeds	   *deeds;
+	int			written;
+} Due;
+
 static void
+find_due(Due *due)
+{
+	View	   *view = &due->worker->catalog->view;
+
+	set_view(due->worker);
+	if (due->actions == NULL)
+		due->actions = MemoryContextAllocHuge(due->worker->round, sizeof(Action) *
+											  (2 * view->n_steps + 4 * view->n_apps + 8));
+	due->n = decide(view, due->actions);
+	due->writes = false;
+	for (size_t i = 0; i < due->n; i++)
+		due->writes |= !act_only_asks(due->actions[i].kind);
+}
+
+static void
+write_due(Due *due)
+{
+	for (size_t i = 0; i < due->n && !due->worker->reload; i++)
+	{
+		if (due->writes && due->written == BATCH_MAX)
+			return;
+		due->written += act_write(due->deeds, &due->actions[i]);
+	}
+}
+
+/* What is due, and what that makes due: one commit, and its flush of the log,
+ * for a container's end and the start of the next. */
+static void
+write_all_work(void *arg)
+{
+	Due		   *due = arg;
+
+	while (due->n > 0 && due->written < BATCH_MAX && !due->worker->reload)
+	{
+		write_due(due);
+		find_due(due);
+	}
+}
+
+static void
+write_due_work(void *arg)
+{
+	write_due(arg);
+}
+
+static bool
+carry_out(Due *due, CatalogWork work)
+{
+	bool		written = true;
+
+	due->deeds = act_begin(due->worker);
+	if (due->writes)
+		written = worker_transaction(due->worker, work, due);
+	else
+		write_due(due);
+	act_finish(due->deeds, written);
+	return written;
+}
+
+/* One row that somebody has locked must not hold what has to do with others.
+ * False: nothing could be written. */
+static bool
+carry_out_singly(Due *all)
+{
+	bool		any = false;
+
+	for (size_t i = 0; i < all->n && !all->worker->reload; i++)
+	{
+		Due			one = *all;
+
+		one.actions = &all->actions[i];
+		one.n = 1;
+		one.writes = !act_only_asks(one.actions->kind);
+		any |= carry_out(&one, write_due_work);
+	}
+	return any;
+}
+
+/* False: there is more to do. */
+static bool
 decide_and_act(Worker *worker)
 {
 	for (int pass = 0; pass < ROUND_PASSES && worker->catalog->exists; pass++)
 	{
-		View	   *view;
-		Action	   *actions;
-		size_t		n;
-		bool		progress = false;
+		Due			due = {.worker = worker};
 
 		if (worker->reload && !reload_catalog(worker))
-			return;
-		set_view(worker);
-		view = &worker->catalog->view;
-		actions = MemoryContextAllocHuge(worker->round, sizeof(Action) *
-										 (2 * view->n_steps + 4 * view->n_apps + 8));
-		n = decide(view, actions);
-		for (size_t i = 0; i < n && !worker->reload; i++)
+			return true;
+		find_due(&due);
+		if (due.n == 0)
+			return true;
+		if (!carry_out(&due, write_all_work))
 		{
-			CHECK_FOR_INTERRUPTS();
-			progress |= act(worker, &actions[i]);
+			find_due(&due);
+			if (!carry_out_singly(&due))
+				return true;
 		}
-		pfree(actions);
 		preflight_begin(worker);
-		if (!progress && !worker->reload)
-			return;
 	}
+	return !worker->catalog->exists;
 }
 
 /* ---- Publish ---------------------------------------------------------------------- */
@@ -328,8 +455,14 @@ publish_app(Worker *worker, const Owners *owners, int at, AppPublished *out)
 	out->blocks_per_second = info->current_block >= 0 ? info->rate : -1;
 	gain = info->rate - Max(worker->haf.rate, 0);
 	out->eta_seconds = info->blocks_behind == 0 ? 0 :
-		info->blocks_behind > 0 && gain > 0 ? info->blocks_behind / gain : -1;
+		info->blocks_behind > 0 && gain * ETA_MAX_S > info->blocks_behind ? info->blocks_behind / gain : -1;
 	explain(&worker->catalog->view, owners, at, out->waiting_for, WORDS_MAX);
+}
+
+static void
+reserve_work(void *arg)
+{
+	hafstack_reserve_progress(*(int *) arg);
 }
 
 static void
@@ -357,6 +490,8 @@ publish(Worker *worker)
 	}
 	for (int i = 0; i < n; i++)
 		publish_app(worker, &owners, i + 1, &apps[i]);
+	if (!hafstack_progress_fits(n) && !worker_transaction(worker, reserve_work, &n))
+		n = 0;					/* what cannot be shown is done all the same */
 	hafstack_publish(out, apps, n);
 }
 
@@ -382,6 +517,14 @@ milliseconds_until(TimestampTz now, TimestampTz when)
 	return when <= now ? 0 : Min((when - now + 999) / 1000, 60000);
 }
 
+/* One list at a time: one that does not come is the Engine's silence, and its
+ * own time limit tells. */
+static bool
+may_resync(const Worker *worker)
+{
+	return worker->link == LINK_UP && worker->list_tag == 0;
+}
+
 static long
 time_to_wait(Worker *worker)
 {
@@ -390,8 +533,10 @@ time_to_wait(Worker *worker)
 
 	if (worker->next_decision != INT64_MAX)
 		wait = Min(wait, milliseconds_until(now, worker->next_decision));
-	wait = Min(wait, milliseconds_until(now, worker->link == LINK_DOWN ?
-										worker->next_connect : worker->next_resync));
+	if (worker->link == LINK_DOWN)
+		wait = Min(wait, milliseconds_until(now, worker->next_connect));
+	else if (may_resync(worker))
+		wait = Min(wait, milliseconds_until(now, worker->next_resync));
 	if (worker->engine)
 	{
 		long		engine = engine_wait_ms(worker->engine);
@@ -422,7 +567,17 @@ wait_for_something(Worker *worker)
 	(void) WaitEventSetWait(set, timeout, occurred, lengthof(occurred), PG_WAIT_EXTENSION);
 	FreeWaitEventSet(set);
 	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
+	worker_interrupts();
+}
+
+/* Locked out of the tables at the very start. */
+static void
+wait_for_catalog(void)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 BUSY_PAUSE_US / 1000, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	worker_interrupts();
 }
 
 /* ---- The process ---------------------------------------------------------------------- */
@@ -432,6 +587,7 @@ reread_settings(Worker *worker)
 {
 	char	   *host = pstrdup(hafstack_docker_host);
 	char	   *cert_path = pstrdup(hafstack_docker_cert_path);
+	char	   *container = pstrdup(hafstack_container);
 	int			requests = hafstack_max_docker_requests;
 	int			timeout = hafstack_docker_timeout;
 
@@ -439,11 +595,30 @@ reread_settings(Worker *worker)
 	ProcessConfigFile(PGC_SIGHUP);
 	if (strcmp(host, hafstack_docker_host) != 0 ||
 		strcmp(cert_path, hafstack_docker_cert_path) != 0 ||
+		strcmp(container, hafstack_container) != 0 ||
 		requests != hafstack_max_docker_requests || timeout != hafstack_docker_timeout)
+		observe_disconnect(worker);
+}
+
+/* A clock that was set back must not keep anything waiting. */
+static void
+bound_deadlines(Worker *worker, TimestampTz now)
+{
+	struct
 	{
-		observe_lost(worker, "the settings of the connection were changed");
-		worker->next_connect = 0;
-	}
+		TimestampTz *when;
+		int			most_ms;
+	}			deadlines[] =
+	{
+		{&worker->next_look, Max(hafstack_poll_interval, TROUBLED_LOOK_MS)},
+		{&worker->next_connect, MAX_RECONNECT_MS},
+		{&worker->next_resync, hafstack_resync_interval},
+		{&worker->next_self, MAX_RECONNECT_MS},
+	};
+
+	for (int i = 0; i < lengthof(deadlines); i++)
+		*deadlines[i].when = Min(*deadlines[i].when,
+								 TimestampTzPlusMilliseconds(now, deadlines[i].most_ms));
 }
 
 /* Bring in what is new; false: nothing is. */
@@ -453,6 +628,7 @@ observe(Worker *worker)
 	TimestampTz now = GetCurrentTimestamp();
 	bool		news = now >= worker->next_decision;
 
+	bound_deadlines(worker, now);
 	set_view(worker);
 	news |= observe_replies(worker);
 	if (now >= worker->next_look)
@@ -466,13 +642,14 @@ observe(Worker *worker)
 		observe_connect(worker);
 		news = true;
 	}
-	else if (worker->link == LINK_UP && now >= worker->next_resync)
+	else if (may_resync(worker) && now >= worker->next_resync)
 	{
 		worker->reload = true;	/* in case somebody wrote to the tables by hand */
 		observe_resync(worker);
 		news = true;
 	}
 	bundled_observe(worker);
+	observe_tell(worker);
 	return news;
 }
 
@@ -499,9 +676,11 @@ one_round(Worker *worker)
 	/* bytes of a call that come and go are no reason to think everything over */
 	if (!observe(worker) && !news)
 		return;
-	decide_and_act(worker);
-	worker->next_decision = worker->catalog->exists ?
-		decide_next_time(&worker->catalog->view) : INT64_MAX;
+	if (!decide_and_act(worker))
+		worker->next_decision = 0;
+	else
+		worker->next_decision = worker->catalog->exists ?
+			decide_next_time(&worker->catalog->view) : INT64_MAX;
 	publish(worker);
 }
 
@@ -531,7 +710,7 @@ hafstack_worker_main(Datum arg)
 		MemoryContextSwitchTo(worker->round);
 		one_round(worker);
 		if (worker->catalog == NULL)
-			pg_usleep(BUSY_PAUSE_US);	/* locked out of the tables at the very start */
+			wait_for_catalog();
 		else
 			wait_for_something(worker);
 		MemoryContextReset(worker->round);

@@ -30,6 +30,7 @@ typedef struct StepInfo
 	char	   *image;
 	char	   *error;
 	char		health[16];		/* empty none */
+	char		stored_health[16];	/* as the row has it */
 	bool		tty;
 	bool		oom;
 	uint64		touched;		/* order of what was heard or sent last */
@@ -117,7 +118,7 @@ extern int	catalog_find_app(const Catalog *catalog, const char *name);	/* "" HAF
 extern int	catalog_find_step(const Catalog *catalog, const char *app, Role role, int ordinal);
 extern int	catalog_find_id(const Catalog *catalog, const char *id);
 
-/* Replace one of the texts of a StepInfo or AppInfo; value NULL: none. */
+/* Set one of the texts of a StepInfo, AppInfo, App or Step; value NULL: none. */
 extern void catalog_set_text(const Catalog *catalog, char **text, const char *value);
 
 #endif							/* HAFSTACK_CATALOG_H */

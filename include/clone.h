@@ -33,9 +33,6 @@ extern bool clone_find_self(const char *mountinfo, char *id, size_t size);
 /* Does the container of this inspect text run hived, rather than the server alone or a script? */
 extern bool clone_runs_hived(const char *inspect);
 
-/* Seconds that it is given to stop in. */
-extern int	clone_stop_timeout(const char *inspect);
-
 /*
  * CLONE_HANDOFF: command is the program and its arguments, ending with NULL, and
  * docker_host and cert_path what of the mounts it needs; NULL for the others.

@@ -120,9 +120,10 @@ typedef struct Step
 	bool		healthy;
 	bool		kill_seen;		/* somebody sent it a signal */
 	bool		watched;		/* a signal would have been seen, since it began */
-	bool		refused;		/* the Engine refused the start, for certain */
+	bool		refused;		/* the Engine refused the start, or the name, for certain */
 	Answer		ever_started;
 	int64_t		quiet_until;	/* no call before then */
+	const char *trouble;		/* in words: what the Engine refuses to do; NULL none */
 	bool		busy;			/* a call is under way */
 } Step;
 
@@ -130,7 +131,8 @@ typedef enum Check				/* preflight, of the present spec_version */
 {
 	CHECK_NONE,
 	CHECK_RUNNING,
-	CHECK_FAILED
+	CHECK_FAILED,
+	CHECK_AGAIN					/* failed, and is running once more */
 } Check;
 
 typedef struct App
@@ -238,7 +240,7 @@ typedef enum ActionKind
 	ACT_FORGET,					/* the app's row goes */
 	ACT_NOTE_CREATED,
 	ACT_NOTE_VANISHED,			/* gone before it was ever started: make it anew */
-	ACT_NOTE_STRANGER,
+	ACT_NOTE_STRANGER,			/* the name is taken */
 	ACT_NOTE_RUNNING,
 	ACT_NOTE_REFUSED,			/* could not be started */
 	ACT_NOTE_EXIT,
@@ -304,6 +306,8 @@ typedef struct Owners
 {
 	int			index;			/* whose index build it is now */
 	int			setup;
+	int			running_setup;	/* step of a setup that runs, or may */
+	int			failed_link;	/* bundled: step of the chain that holds it */
 	int			unchecked;		/* whose preflight holds the stack */
 	int			ending;			/* stop(): the step that has to end next */
 	int			culprit;		/* of those not set up, the first failed one, else the first */
@@ -325,6 +329,8 @@ extern int64_t decide_next_time(const View *view);
 extern bool decide_haf_live(const View *view);
 extern bool app_renewing(const App *app);	/* reset, and not through yet */
 extern bool app_checked(const View *view, const App *app);	/* preflight passed */
+extern bool app_checking(const App *app);	/* it is running */
+extern bool app_check_failed(const App *app);	/* as far as is known */
 extern bool app_depends_set_up(const View *view, const App *app);
 extern bool step_unwanted(const View *view, const Step *step);
 extern bool step_is_up(const View *view, const Step *step);

@@ -72,8 +72,8 @@ typedef struct EngineContainer
 	int			exit_code;		/* inspect only, when exited */
 	bool		oom_killed;		/* inspect only */
 	bool		tty;			/* inspect only */
-	int64_t		created_at;		/* microseconds since 1970-01-01 UTC; 0 unknown */
-	int64_t		started_at;		/* inspect only */
+	int			stop_timeout;	/* inspect only: seconds, negative where it names none */
+	int64_t		started_at;		/* inspect only: microseconds since 1970-01-01 UTC; 0 unknown */
 	int64_t		finished_at;	/* inspect only */
 	char		restart_policy[32];	/* inspect only: its name, empty where there is none */
 	int			restart_retries;	/* inspect only: MaximumRetryCount */
@@ -141,12 +141,12 @@ typedef struct EngineReply
 	bool		started;		/* ENGINE_HISTORY: it was, or may have been: the Engine
 								 * remembers no more than 256 events of this life */
 
-	EngineContainer *containers;	/* LIST: count of them; INSPECT: one; CREATE and events:
-									 * one with id (and name, labels where known) */
+	EngineContainer *containers;	/* LIST: count of them, all of the stack if there is one;
+									 * INSPECT: one; CREATE and events: one with id (and name,
+									 * labels where known) */
 	size_t		count;
 	char	   *text;			/* LOGS: valid UTF-8 without NUL; DESCRIBE: JSON; TOP: the
 								 * names of its processes, a line each; else NULL */
-	size_t		text_length;
 } EngineReply;
 
 extern Engine *engine_open(const EngineConfig *config, char *error, size_t error_size);
@@ -156,12 +156,13 @@ extern long engine_wait_ms(Engine *engine);
 extern void engine_run(Engine *engine);
 extern EngineReply *engine_next(Engine *engine);
 extern void engine_reply_free(EngineReply *reply);
-extern int	engine_pending(const Engine *engine);
-extern void engine_cancel(Engine *engine, uint64_t tag);
 
 /* Known after ENGINE_CONNECT was OK; empty strings before. */
 extern const char *engine_api_version(const Engine *engine);
 extern const char *engine_identity(const Engine *engine);	/* /info ID */
+extern int64_t engine_clock_offset_us(const Engine *engine);	/* add it to our clock to have the
+								 * Engine's, whose times are in events and inspects; at most
+								 * as much too large as /info took */
 
 /*
  * The calls.  Each is sent exactly once (never repeated by libcurl or here)
@@ -176,8 +177,8 @@ extern bool engine_list(Engine *engine, uint64_t tag);
 extern bool engine_create(Engine *engine, uint64_t tag, const char *name, const char *body);
 extern bool engine_start(Engine *engine, uint64_t tag, const char *id);
 extern bool engine_stop(Engine *engine, uint64_t tag, const char *id, int grace_s);	/* -1: the
-								 * container's own StopTimeout; deadline: grace (10 s where
-								 * unknown: pass it) + timeout_ms */
+								 * container's own StopTimeout.  Deadline: grace (an hour
+								 * where it is not known here) + timeout_ms */
 extern bool engine_kill(Engine *engine, uint64_t tag, const char *id, const char *signal);
 extern bool engine_inspect(Engine *engine, uint64_t tag, const char *id_or_name);
 extern bool engine_describe(Engine *engine, uint64_t tag, const char *id_or_name);
@@ -192,8 +193,7 @@ extern bool engine_image(Engine *engine, uint64_t tag, const char *image);
 extern bool engine_pull(Engine *engine, uint64_t tag, const char *image);
 extern bool engine_network(Engine *engine, uint64_t tag, const char *network);
 
-/* Words for people. */
-extern const char *engine_state_name(EngineState state);
+/* A word for people. */
 extern const char *engine_health_name(EngineHealth health);	/* NULL for none */
 
 #endif							/* HAFSTACK_ENGINE_H */

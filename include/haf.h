@@ -30,7 +30,8 @@ typedef struct HafView
 	bool		dirty;
 	int			pruning;
 	TimestampTz block_time;		/* of consistent_block; 0 unknown */
-	TimestampTz connected_at;	/* hived's last start; 0 unknown */
+	bool		has_connections;	/* there is a table of hived's starts */
+	TimestampTz connected_at;	/* the last of them; 0 none */
 	int			missing;		/* indexes and constraints of HAF's own */
 	char		missing_names[WORDS_MAX / 2];	/* the first few */
 	char		building[WORDS_MAX / 4];	/* what is being built; empty unknown */

@@ -81,9 +81,10 @@ typedef struct HafstackShared
 	Oid			database;		/* the worker's */
 	Latch	   *worker_latch;	/* in the PGPROC array, so never dangling; NULL none */
 	Latch	   *launcher_latch;
-	pid_t		inhibitor;		/* backend that needs the database to itself; 0 none */
+	int			inhibitors;		/* transactions that need the database to themselves */
 	uint64		calls;			/* of the launcher: databases or extensions changed */
-	bool		no_extension;	/* the last worker found none and left */
+	bool		in_office;		/* the last worker got so far */
+	bool		no_extension;	/* it found none and left */
 	WorkerPublished worker;
 	dsm_handle	progress;		/* segment of AppPublished, DSM_HANDLE_INVALID none */
 	uint32		progress_count;
@@ -101,7 +102,10 @@ extern bool hafstack_is_home(void);
 /* At commit of the current transaction: count a request and wake the worker. */
 extern void hafstack_wake_at_commit(void);
 
-/* Worker: publish, and take back what was published. */
+/* Worker: publish; for count apps when there is room, which may have to be made
+ * first (in a transaction: an error when memory is short). */
+extern bool hafstack_progress_fits(int count);
+extern void hafstack_reserve_progress(int count);
 extern void hafstack_publish(const WorkerPublished *worker,
 							 const AppPublished *apps, int count);
 /* Reader: copies, palloc'd; count 0 when there is no worker. */

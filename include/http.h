@@ -78,11 +78,11 @@ extern void http_cancel(Http *http, uint64_t tag);
 /* Do what is possible without waiting. */
 extern void http_run(Http *http);
 
+/* Milliseconds of a clock that nobody sets. */
+extern int64_t http_clock_ms(void);
+
 /* Next answer, oldest first, or NULL.  Free with http_answer_free(). */
 extern HttpAnswer *http_next(Http *http);
 extern void http_answer_free(HttpAnswer *answer);
-
-/* Number of exchanges under way or queued, streams aside. */
-extern int	http_pending(const Http *http);
 
 #endif							/* HAFSTACK_HTTP_H */

@@ -17,6 +17,11 @@
 #define SPEC_MAX_BYTES	(1024 * 1024)	/* of one spec, defaults or vars */
 #define SPEC_MAX_CONTAINERS 64			/* of one role */
 
+/* The convention that true stands for; the option with which HAF's image runs a script. */
+#define SPEC_SCRIPTS			"/haf_app_root/scripts/"
+#define SPEC_INDEX_SCRIPT		SPEC_SCRIPTS "setup_haf_indexes.sh"
+#define SPEC_MAINTENANCE_OPTION	"--execute-maintenance-script"
+
 /* Everything of the stack and the app that a spec can draw on.  JSON as text;
  * NULL where not set. */
 typedef struct SpecContext
@@ -61,8 +66,6 @@ typedef struct SpecContainer
 	char	   *image;			/* empty: that of the container it is cloned from */
 	char	   *network;		/* NULL where the container names none, or "host", "none", "bridge" */
 	char	   *body;			/* JSON of POST /containers/create */
-	int			stop_timeout;	/* seconds: StopTimeout, 30 where absent (HAF: 120) */
-	bool		has_health;		/* the spec itself brings a Healthcheck (an image may too) */
 } SpecContainer;
 
 /*
@@ -73,6 +76,8 @@ typedef struct SpecContainer
 /* Is a container of this role a link of the chain, so that it needs a base? */
 extern bool spec_is_cloned(const SpecContext *context, const char *role);
 
+/* Is it a network of the user's, where containers have aliases?  NULL is none. */
+extern bool spec_is_user_network(const char *network);
 
 /* Number of containers that spec asks for: 0 for NULL or JSON null, -1 on error. */
 extern int	spec_count(const SpecContext *context, const char *role,

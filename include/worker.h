@@ -21,6 +21,7 @@
 #include "engine.h"
 #include "haf.h"
 
+#define MAX_RECONNECT_MS	10000	/* between attempts to reach the Engine */
 #define BUSY_PAUSE_US	INT64CONST(250000)	/* after a lock somebody else held */
 
 typedef enum Link				/* to the Engine, in order */
@@ -31,6 +32,13 @@ typedef enum Link				/* to the Engine, in order */
 	LINK_LISTING,				/* what there is */
 	LINK_UP
 } Link;
+
+typedef enum Reached			/* what the last event said of the Engine */
+{
+	NOTHING_SAID,
+	REACHED,
+	NOT_REACHED
+} Reached;
 
 /* An Engine call under way.  It names its step by key: steps move when the
  * catalog is loaded anew. */
@@ -52,13 +60,16 @@ typedef struct Worker
 	MemoryContext round;		/* emptied each time around */
 	Catalog    *catalog;
 	HafView		haf;
+	char		haf_told[NAMEDATALEN];	/* HAF's state, as the last event said */
+	bool		haf_known;		/* it was looked at when this process began */
 
 	Engine	   *engine;
 	Link		link;
 	bool		foreign_engine; /* not the one on record */
 	char		engine_note[WORDS_MAX]; /* why it is not reachable */
 	char		last_error[WORDS_MAX];
-	bool		unreachable_told;	/* an event says so */
+	TimestampTz last_error_at;
+	Reached		told;
 	TimestampTz next_connect;
 	int			connect_failures;
 	int64		heard_at;		/* last event, microseconds since 1970 */
@@ -66,7 +77,7 @@ typedef struct Worker
 	struct HTAB *calls;			/* by tag */
 	uint64		next_tag;
 	uint64		clock;			/* grows with whatever is sent or heard */
-	uint64		connect_tag,
+	uint64		connect_tag,	/* 0: not asked */
 				events_tag,
 				list_tag;
 	uint64		list_clock;		/* when the list was asked for */
@@ -79,7 +90,7 @@ typedef struct Worker
 	bool		self_hived;		/* the operator's command runs hived in it */
 	char		self_note[WORDS_MAX];	/* why it is unknown */
 	uint64		self_tag,
-				watch_tag;		/* 0: not asked */
+				watch_tag;
 	TimestampTz next_self;
 	bool		ending;			/* the server was asked to shut down */
 
@@ -93,17 +104,27 @@ typedef struct Worker
 /* worker.c */
 extern bool worker_transaction(Worker *worker, CatalogWork work, void *arg);
 extern char *server_text(const char *utf8); /* safe for this database's encoding */
-extern void worker_event(Worker *worker, const char *kind, const char *to, const char *detail);
+extern bool worker_event(Worker *worker, const char *kind, const char *to, const char *detail);
 
 /* observe.c */
 extern void observe_connect(Worker *worker);	/* when down and due */
 extern void observe_resync(Worker *worker);
 extern bool observe_replies(Worker *worker);	/* take in all that has arrived; false: nothing */
-extern void observe_lost(Worker *worker, const char *why);	/* give the connection up */
+extern void observe_disconnect(Worker *worker); /* give the connection up, for a new one */
+extern void observe_lost(Worker *worker, const char *why);	/* it is lost */
+extern void observe_tell(Worker *worker);	/* that it can be reached, or not */
 extern void observe_engine_identity(Worker *worker);
 
-/* act.c */
-extern bool act(Worker *worker, const Action *action);	/* false: it could not be written */
+/*
+ * act.c: actions that are written in one transaction.  act_write() changes the
+ * view at once, and may be called in that transaction only (for what only asks,
+ * outside too); act_finish(), after it, sends the calls, or puts everything back.
+ */
+typedef struct Deeds Deeds;
+extern Deeds *act_begin(Worker *worker);
+extern bool act_write(Deeds *deeds, const Action *action);	/* false: what is wanted has changed */
+extern void act_finish(Deeds *deeds, bool committed);
+extern bool act_only_asks(ActionKind kind);
 extern uint64 act_new_call(Worker *worker, const Action *action, int item);
 extern void act_settle(Worker *worker, const Call *call, const EngineReply *reply);
 extern Outcome outcome_of(const EngineReply *reply);

@@ -12,6 +12,10 @@ SELECT refused($$ SELECT hafstack.retry(NULL) $$);
 SELECT refused($$ SELECT hafstack.skip(NULL) $$);
 SELECT hafstack.stop();
 SELECT count(*) FROM hafstack.stack;
+-- before there is a stack no container can be in the way of a removal
+SELECT hafstack.register_app('brief');
+SELECT hafstack.remove_app('brief');
+SELECT count(*) FROM hafstack.app WHERE name = 'brief';
 SELECT hafstack.start();
 SELECT name, topology, running, paused, force_stop, generation FROM hafstack.stack;
 SELECT hafstack.start();

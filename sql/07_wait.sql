@@ -60,13 +60,13 @@ SELECT failed FROM hafstack.standing('early');
 DELETE FROM hafstack.request;
 SELECT hafstack.reset('early');
 SELECT phase, failed FROM hafstack.standing('early');
-SELECT hafstack.remove_app('early');
-SELECT removing FROM hafstack.standing('early');
 SELECT count(*) FROM hafstack.standing('nobody');
 SELECT phase, failed, passed_idle FROM hafstack.standing(NULL);
 -- after stop() idle is to be waited for, before it is long past
 SELECT hafstack.start();
 UPDATE hafstack.stack SET phase = 'live';
+SELECT hafstack.remove_app('early');
+SELECT removing FROM hafstack.standing('early');
 SELECT phase, passed_idle FROM hafstack.standing(NULL);
 SELECT hafstack.stop();
 SELECT phase, passed_idle FROM hafstack.standing(NULL);

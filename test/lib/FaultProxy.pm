@@ -13,6 +13,7 @@
 #   hang     it is not carried out, and nobody ever answers
 #   cut      it is carried out, but the connection breaks in the middle of the answer
 #   error    500, with a message
+#   taken    409, with a message
 #   garbage  bytes that are no HTTP
 #   nonsense 200, with a body that is no JSON
 #   wrong    200, with JSON of another form
@@ -145,6 +146,8 @@ sub serve
 	if ($how eq 'hang') { sleep 1000; return; }
 	return say_it($client, "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n{\"message\": \"everything burns\"}")
 	  if $how eq 'error';
+	return say_it($client, "HTTP/1.1 409 Conflict\r\nContent-Type: application/json\r\nContent-Length: 31\r\n\r\n{\"message\": \"name is reserved\"}")
+	  if $how eq 'taken';
 	return say_it($client, join '', map { chr(($_ * 7919 + 13) % 256) } 1 .. 3000) if $how eq 'garbage';
 	return say_it($client, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n[{\"Id\": \"\x00\xff}}]\"\"")
 	  if $how eq 'nonsense';

@@ -20,7 +20,7 @@
 #define LINES		200			/* of the trace that are kept */
 #define CHAOS_STEPS	3000
 #define END_STEPS	20000
-#define STILL_ROUNDS	1000
+#define STILL_ROUNDS	1600
 
 Sim			sim;
 

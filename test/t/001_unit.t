@@ -36,7 +36,7 @@ sub run_test {
 is(system("make --silent -C '$unit'"), 0, 'the unit tests are built') or BAIL_OUT('no unit tests');
 $ENV{ASAN_OPTIONS} = join(':', grep { defined } $ENV{ASAN_OPTIONS}, 'exitcode=23');
 $ENV{UBSAN_OPTIONS} = join(':', grep { defined } $ENV{UBSAN_OPTIONS}, 'exitcode=24');
-run_test($_, "$unit/build/test_$_") for qw(spec clone http hostile);
+run_test($_, "$unit/build/test_$_") for qw(spec clone http hostile handoff);
 SKIP: {
     skip 'dockerd can be started by root only', 1 if $> != 0;
     run_test('engine', @engine);

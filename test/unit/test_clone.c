@@ -9,17 +9,22 @@
 
 /* As Engine 20.10 tells it, what matters of it. */
 static const char first[] =
-"{\"Id\": \"" ID "\", \"Name\": \"/haf\", \"Args\": [\"--skip-hived\", \"--plugin=x\"],"
+"{\"Id\": \"" ID "\", \"Image\": \"sha256:" ID "\", \"Name\": \"/haf\", \"Args\": [\"--skip-hived\", \"--plugin=x\"],"
 " \"Config\": {\"Image\": \"haf:1\", \"Hostname\": \"0123456789ab\", \"Cmd\": [\"--skip-hived\", \"--plugin=x\"],"
 "  \"Env\": [\"A=1\"], \"Tty\": true, \"StopSignal\": \"SIGINT\", \"StopTimeout\": 120, \"Volumes\": {\"/data\": {}},"
 "  \"Healthcheck\": {\"Test\": [\"CMD\", \"true\"], \"StartPeriod\": 2592000000000000},"
 "  \"Labels\": {\"com.docker.compose.project\": \"p\", \"mine\": \"yes\", \"io.hafstack.old\": \"x\"}},"
 " \"HostConfig\": {\"NetworkMode\": \"net\", \"Init\": true, \"ShmSize\": 4294967296, \"GroupAdd\": [\"999\"],"
+"  \"Ulimits\": [{\"Name\": \"a\", \"Hard\": 9223372036854775807, \"Soft\": 9007199254740993}],"
+"  \"Mounts\": [{\"Type\": \"volume\", \"Target\": \"/data\", \"VolumeOptions\": {\"Subpath\": \"part\"}},"
+"   {\"Type\": \"bind\", \"Target\": \"/other\", \"BindOptions\": {\"NonRecursive\": true}},"
+"   {\"Type\": \"tmpfs\", \"Target\": \"/shm\", \"TmpfsOptions\": {\"SizeBytes\": 4294967297, \"Mode\": 448}}],"
 "  \"Binds\": [\"/srv:/data2\"], \"AutoRemove\": false, \"LogConfig\": {\"Type\": \"json-file\"},"
 "  \"RestartPolicy\": {\"Name\": \"on-failure\", \"MaximumRetryCount\": 4}},"
 " \"Mounts\": [{\"Type\": \"volume\", \"Name\": \"anonymous\", \"Source\": \"/var/lib\", \"Destination\": \"/data\", \"RW\": true},"
 "  {\"Type\": \"bind\", \"Source\": \"/srv\", \"Destination\": \"/data2\", \"RW\": false, \"Propagation\": \"rprivate\"},"
-"  {\"Type\": \"bind\", \"Source\": \"/run/docker.sock\", \"Destination\": \"/run/docker.sock\", \"RW\": true}],"
+"  {\"Type\": \"bind\", \"Source\": \"/run/docker.sock\", \"Destination\": \"/run/docker.sock\", \"RW\": true},"
+"  {\"Type\": \"tmpfs\", \"Source\": \"\", \"Destination\": \"/shm\", \"RW\": true}],"
 " \"NetworkSettings\": {\"Networks\": {\"net\": {\"Aliases\": [\"haf-instance\", \"0123456789ab\"],"
 "  \"IPAMConfig\": {\"IPv4Address\": \"10.1.2.3\"}}}}}";
 
@@ -53,8 +58,20 @@ test_self(void)
 	ok(!clone_runs_hived(first), "--skip-hived: no hived");
 	ok(!clone_runs_hived("{\"Args\": [\"--execute-maintenance-script=/x\"]}"), "a script: no hived");
 	ok(clone_runs_hived("{\"Args\": [\"--skip-hived-not\", \"--plugin=x\"]}"), "else there is");
-	ok(clone_stop_timeout(first) == 120 && clone_stop_timeout("{\"Config\": {\"StopTimeout\": 7}}") == 7 &&
-	   clone_stop_timeout("{}") == 120, "the time to stop in");
+}
+
+static void
+check_stop_timeout(const char *given, const char *wanted)
+{
+	char		inspect[200];
+	Clone		clone;
+
+	snprintf(inspect, sizeof(inspect), "{\"Config\": {\"name\": [1], \"aliases\": [1, null]%s}, \"HostConfig\": {}}", given);
+	ok(clone_make(inspect, CLONE_HAF, NULL, NULL, NULL, &clone), "time to stop in: %s", given);
+	has(&clone, wanted, "is named, whatever the container says");
+	lacks(&clone, "\"aliases\"", "keys of hafstack's own are not the Engine's to give");
+	lacks(&clone, "\"name\"", "neither of them");
+	clone_free(&clone);
 }
 
 /* A clone of a clone: its labels, whatever its own policy is. */
@@ -77,7 +94,12 @@ test_links(void)
 
 	ok(clone_make(first, CLONE_INDEX, NULL, NULL, NULL, &clone), "an index builder");
 	has(&clone, "\"Cmd\":[\"--execute-maintenance-script=/haf_app_root/scripts/setup_haf_indexes.sh\"]", "its command");
+	has(&clone, "\"Image\":\"sha256:" ID "\"", "of the image that runs, wherever its tag points by now");
 	has(&clone, "\"Type\":\"volume\",\"Source\":\"anonymous\",\"Target\":\"/data\"", "an anonymous volume is the same one");
+	has(&clone, "\"Target\":\"/data\",\"VolumeOptions\":{\"Subpath\":\"part\"}}", "and the same part of it");
+	has(&clone, "{\"Type\":\"tmpfs\",\"Target\":\"/shm\",\"TmpfsOptions\":{\"SizeBytes\":4294967297,\"Mode\":448}}",
+		"memory is as large as it was");
+	lacks(&clone, "NonRecursive", "what is not mounted has no options");
 	has(&clone, "\"Target\":\"/data2\",\"ReadOnly\":true", "a read-only mount stays so");
 	lacks(&clone, "\"Binds\"", "each mount is there once");
 	lacks(&clone, "\"Volumes\"", "and no volume is asked for anew");
@@ -90,6 +112,7 @@ test_links(void)
 		"it remembers how HAF is to be kept up");
 	has(&clone, "\"mine\":\"yes\"", "other labels stay");
 	has(&clone, "2592000000000000", "large numbers stay whole");
+	has(&clone, "\"Hard\":9223372036854775807,\"Soft\":9007199254740993", "to the last digit");
 	has(&clone, "\"ShmSize\":4294967296", "shared memory");
 	ok(strcmp(clone.restart_policy, "no") == 0, "it is not brought back");
 	clone_free(&clone);
@@ -113,6 +136,7 @@ test_handoff(void)
 	Clone		clone;
 
 	ok(clone_make(first, CLONE_HANDOFF, command, "unix:///var/run/docker.sock", "", &clone), "the hand-off program");
+	has(&clone, "\"Image\":\"sha256:" ID "\"", "of the same image");
 	has(&clone, "\"Entrypoint\":[\"/bin/handoff\"],\"Cmd\":[\"--name=x\"]", "its command");
 	has(&clone, "\"Target\":\"/run/docker.sock\"", "it has the socket");
 	lacks(&clone, "/data", "and no data");
@@ -130,6 +154,10 @@ main(void)
 	Clone		clone;
 
 	test_self();
+	check_stop_timeout("", "\"StopTimeout\":120");
+	check_stop_timeout(", \"StopTimeout\": 7", "\"StopTimeout\":7");
+	check_stop_timeout(", \"StopTimeout\": null", "\"StopTimeout\":120");
+	check_stop_timeout(", \"StopTimeout\": -1", "\"StopTimeout\":120");
 	test_links();
 	test_handoff();
 	ok(!clone_make("{\"Config\": 1}", CLONE_HAF, NULL, NULL, NULL, &clone), "what is no container is not cloned");

@@ -161,7 +161,7 @@ test_job(void)
 
 	create("unit-job", "{\"Cmd\":[\"sh\",\"-c\",\"echo out; sleep 0.3; echo err >&2; sleep 1; exit 3\"]}", id);
 	container = inspect(id);
-	ok(container.state == ENGINE_STATE_CREATED && container.started_at == 0 && container.created_at > 0, "is created");
+	ok(container.state == ENGINE_STATE_CREATED && container.started_at == 0, "is created");
 	ok(container.labels.ours && strcmp(container.labels.stack_id, STACK) == 0 &&
 	   container.labels.run == 7 && container.labels.attempt == 2 &&
 	   strcmp(container.labels.role, "sync") == 0, "with our labels");
@@ -170,7 +170,7 @@ test_job(void)
 	is_int(count_listed(), 1, "the list has it");
 	check(engine_start(engine, 1, id), ENGINE_OK, "start");
 	container = inspect("unit-job");
-	ok(container.state == ENGINE_STATE_RUNNING && container.started_at > container.created_at, "it runs");
+	ok(container.state == ENGINE_STATE_RUNNING && container.started_at > 0, "it runs");
 	check(engine_start(engine, 1, id), ENGINE_OK, "start of a running one");
 	check(engine_remove(engine, 1, id), ENGINE_CONFLICT, "remove of a running one");
 	container = wait_exit(id);
@@ -192,7 +192,7 @@ test_refusals(void)
 	check(engine_create(engine, 1, "x", "{\"Image\":\"unit:1\",\"Cmd\":[\"true\"]}"), ENGINE_REFUSED, "a name too short");
 	check(engine_create(engine, 1, "unit-bad", "{\"Image\":"), ENGINE_REFUSED, "a body that is no JSON");
 	create("unit-exec", "{\"Entrypoint\":[\"--url=postgres://u:geheim@h\"]}", id);
-	check_error(engine_start(engine, 1, id), ENGINE_REFUSED, "postgres://u:***@h", "a command that is none");
+	check_error(engine_start(engine, 1, id), ENGINE_REFUSED, "exec: \"...\"", "a command that is none");
 	ok(strstr(inspect(id).error, "geheim") == NULL && inspect(id).error[0] != '\0', "no password in the state either");
 	check(engine_remove(engine, 1, id), ENGINE_OK, "remove it");
 	create("unit-lost", "{\"Cmd\":[\"true\"],\"HostConfig\":{\"NetworkMode\":\"gone\"}}", id);
@@ -226,7 +226,9 @@ test_service(void)
 	   reply->containers[0].state == ENGINE_STATE_RUNNING && strcmp(reply->containers[0].name, "unit-service") == 0,
 	   "in the list too");
 	engine_reply_free(reply);
-	check(engine_stop(engine, 1, id, 20), ENGINE_OK, "stop");
+	ok(llabs(engine_clock_offset_us(engine)) < 5000000, "its clock is ours");
+	is_int(inspect(id).stop_timeout, 30, "it names the time to stop in");
+	check(engine_stop(engine, 1, id, -1), ENGINE_OK, "stop");
 	is_int(inspect(id).exit_code, 5, "its trap ran");
 	check(engine_stop(engine, 1, id, 20), ENGINE_OK, "stop again");
 	reply = expect(reply_to(engine_history(engine, 1, id)), ENGINE_OK, "history");
@@ -346,14 +348,16 @@ test_events(void)
 	engine_reply_free(reply);
 	(void) engine_remove(engine, 3, id);
 	engine_reply_free(wait_event(ENGINE_ACTION_DESTROY));
-	engine_cancel(engine, 99);
-	while ((reply = wait_reply(300)) != NULL)
-		engine_reply_free(reply);
+	engine_close(engine);
+	open_engine(getenv("UNIT_ENGINE"), "", STACK, 30000);
+	check(engine_connect(engine, 1), ENGINE_OK, "connect again");
 	ok(engine_events(engine, 98, seen), "events since then");
 	reply = wait_event(ENGINE_ACTION_DESTROY);
 	is_int((long long) reply->tag, 98, "come again");
 	engine_reply_free(reply);
-	engine_cancel(engine, 98);
+	engine_close(engine);
+	open_engine(getenv("UNIT_ENGINE"), "", STACK, 30000);
+	check(engine_connect(engine, 1), ENGINE_OK, "and again");
 	check(engine_remove(engine, 1, "unit-foreign"), ENGINE_OK, "remove the foreign one");
 }
 
@@ -374,7 +378,6 @@ test_many(void)
 		(void) engine_create(engine, i, name, container.body);
 	}
 	spec_free(&container);
-	is_int(engine_pending(engine), 20, "twenty at once");
 	for (int i = 0; i < 20; i++)
 	{
 		reply = wait_reply(60000);

@@ -118,6 +118,8 @@ check(EngineReply *reply, EngineOutcome outcome, const char *error, const char *
 	ok(good, "%s: %s", name, outcome_name(outcome));
 	if (!good)
 		diag("%s: %s", outcome_name(reply->outcome), reply->error);
+	if (strstr(reply->error, "abc") != NULL || strstr(reply->error, "geheim") != NULL)
+		ok(false, "no secret in %s", reply->error);
 	if (outcome != ENGINE_OK && (reply->count != 0 || reply->text != NULL))
 		ok(false, "nothing comes with an error");
 	engine_reply_free(reply);
@@ -141,7 +143,7 @@ check_version(const char *version, const char *wanted)
 	{
 		ok(reply->outcome == ENGINE_LOST && reply->error[0] != '\0', "%s: no Engine", version);
 		is_text(engine_api_version(engine), "", "no version");
-		is_int(engine_pending(engine), 0, "nothing is pending");
+		ok(engine_next(engine) == NULL, "that was all");
 	}
 	engine_reply_free(reply);
 	end();
@@ -156,7 +158,10 @@ test_connect(void)
 		"{\"ApiVersion\":\"99999.1\"}", "{\"ApiVersion\":\"1.41\",\"MinAPIVersion\":[]}",
 		"{\"ApiVersion\":\"1.41\"} trailing", "{\"ApiVersion\":\"1.41\""
 	};
-	static const char *const no_infos[] = {"", "{}", "{\"ID\":7}", "{\"ID\":\"\"}", "[\"ID\"]"};
+	static const char *const no_infos[] = {
+		"", "{}", "{\"ID\":7}", "{\"ID\":\"\"}", "[\"ID\"]", "{\"ID\":\"E\",\"SystemTime\":7}",
+		"{\"ID\":\"E\",\"SystemTime\":\"noon\"}"
+	};
 
 	check_version("{\"ApiVersion\":\"1.41\",\"MinAPIVersion\":\"1.12\"}", "1.41");
 	check_version("{\"ApiVersion\":\"1.47\",\"MinAPIVersion\":\"1.24\"}", "1.47");
@@ -218,7 +223,18 @@ test_refusals(void)
 	large[300] = '\0';
 	check_refusal(500, large, 0, ENGINE_REFUSED, "yyyy\xe2\x82\xac??", "cut between characters");
 	check_refusal(400, "{\"message\":\"exec: \\\"--postgres-url=postgres://me:geheim@h/db\\\": not found\"}",
-				  0, ENGINE_REFUSED, "postgres://me:***@h/db\"", "a password in a URL is hidden");
+				  0, ENGINE_REFUSED, "exec: \"...\": not found", "a command is hidden");
+	check_refusal(400, "{\"message\":\"exec: \\\"run --token=abc \\\\\\\"x\\\\\\\"\\\": executable file not found\"}",
+				  0, ENGINE_REFUSED, "exec: \"...\": executable file not found", "with quotes in it too");
+	check_refusal(400, "{\"message\":\"exec: \\\"/run --token=abc\\\": stat /run --token=abc: no such file\"}",
+				  0, ENGINE_REFUSED, "exec: \"...\": no such file", "twice if need be");
+	check_refusal(400, "{\"message\":\"exec: \\\"/run \\\\ta\\\": stat /run \\ta: no such file\"}",
+				  0, ENGINE_REFUSED, "exec: \"...\"", "however it was quoted");
+	check_refusal(400, "{\"message\":\"exec: \\\"/run abc\"}", 0, ENGINE_REFUSED, "exec: \"...", "or cut off");
+	check_refusal(400, "{\"message\":\"invalid environment variable: =abc\"}", 0, ENGINE_REFUSED,
+				  "invalid environment variable: ...", "and a variable");
+	check_refusal(400, "{\"message\":\"see postgres://me:geheim@h/db\"}",
+				  0, ENGINE_REFUSED, "postgres://me:***@h/db", "a password in a URL is hidden");
 	check_refusal(400, "{\"message\":\"exec PGPASSWORD=geheim x\"}", 0, ENGINE_REFUSED,
 				  "PGPASSWORD=*** x", "and one that is assigned");
 	check_refusal(400, "{\"message\":\"see http://h:1/a@b x://\"}", 0, ENGINE_REFUSED,
@@ -283,8 +299,7 @@ test_malformed(void)
 		"[{\"Id\":\"" ID "0\"}]", "[{\"Id\":\"" ID "\",\"Names\":\"x\"}]",
 		"[{\"Id\":\"" ID "\",\"Names\":[7]}]", "[{\"Id\":\"" ID "\",\"Names\":[\"\"]}]",
 		"[{\"Id\":\"" ID "\",\"Labels\":[]}]", "[{\"Id\":\"" ID "\",\"State\":{}}]",
-		"[{\"Id\":\"" ID "\",\"Status\":1}]", "[{\"Id\":\"" ID "\",\"Created\":\"x\"}]",
-		"[{\"Id\":\"" ID "\",\"Created\":1e300}]", "[{\"Id\":\"" ID "\"}] [",
+		"[{\"Id\":\"" ID "\",\"Status\":1}]", "[{\"Id\":\"" ID "\"}] [",
 		"[{\"Id\":\"" ID "\"},{\"Id\":\"zz\"}]"
 	};
 	static const char *const inspects[] = {
@@ -354,33 +369,68 @@ test_enormous(void)
 	free(body);
 }
 
+/* A list of count times the same. */
+static EngineReply *
+list_of(const char *entry, int count)
+{
+	size_t		size = (strlen(entry) + 1) * (size_t) count + 2;
+	char	   *body = malloc(size);
+	char	   *to = body;
+	Script		script = {.body = body};
+	EngineReply *reply;
+
+	for (int i = 0; i < count; i++)
+		to += sprintf(to, "%c%s", i == 0 ? '[' : ',', entry);
+	strcpy(to, "]");
+	reply = call_with(&script, ENGINE_LIST);
+	end();
+	free(body);
+	return reply;
+}
+
+static void
+test_long_lists(void)
+{
+	EngineReply *reply = list_of("{\"Id\":\"" ID "\",\"Labels\":{" LABELS "}}", 40000);
+	long		before = most_memory();
+
+	ok(reply->outcome == ENGINE_OK && reply->count == 40000 && reply->containers[39999].labels.attempt == 4,
+	   "forty thousand containers");
+	engine_reply_free(reply);
+	reply = list_of("{\"Id\":\"0123456789ab\"}", 400000);
+	ok(reply->outcome == ENGINE_OK && reply->count == 0, "of ten times as many others none");
+	ok(most_memory() - before < 300 * 1024, "has any room (%ld kB)", most_memory() - before);
+	engine_reply_free(reply);
+}
+
 static void
 test_list(void)
 {
 	Script		script = {.body = "[{\"Id\":\"" ID "\",\"Names\":[\"/other/link\",\"/haf-x-sync-2\"],"
 		"\"Labels\":{" LABELS "},\"State\":\"running\",\"Status\":\"Up 2 hours (healthy)\","
 		"\"Created\":1700000000},"
-		"{\"Id\":\"0123456789ab\",\"Names\":null,\"Labels\":null,\"State\":\"removing\",\"Status\":\"Up (unhealthy)\"},"
-		"{\"Id\":\"" OTHER "\",\"Labels\":{\"io.hafstack.id\":\"S\"},\"State\":\"new\","
+		"{\"Id\":\"0123456789ab\",\"Labels\":null},"
+		"{\"Id\":\"0123456789ac\",\"Names\":null,\"Labels\":{" LABELS "},\"State\":\"removing\",\"Status\":\"Up (unhealthy)\"},"
+		"{\"Id\":\"0123456789ad\",\"Labels\":{\"io.hafstack.id\":\"S\"}},"
+		"{\"Id\":\"" OTHER "\",\"Labels\":{" LABELS "},\"State\":\"new\","
 		"\"Status\":\"Up (health: starting)\"}]"};
 	EngineReply *reply = call_with(&script, ENGINE_LIST);
 	EngineContainer *container = reply->containers;
 
 	has_text(peer.log->last, "GET /v1.41/containers/json?all=1&filters=%7B%22label%22%3A%5B%22io.hafstack.id%3DS%22%5D%7D ",
 			 "the list is asked for");
-	is_int((long long) reply->count, 3, "three containers");
+	is_int((long long) reply->count, 3, "three containers, and neither a foreign one nor one with some of our labels");
 	is_text(container->id, ID, "id");
 	is_text(container->name, "haf-x-sync-2", "name, not the link");
 	ok(container->state == ENGINE_STATE_RUNNING && container->health == ENGINE_HEALTH_HEALTHY, "state, health");
-	is_int(container->created_at, 1700000000000000, "created");
 	ok(container->labels.ours && strcmp(container->labels.stack_id, "S") == 0 &&
 	   strcmp(container->labels.stack, "haf") == 0 && strcmp(container->labels.app, "x") == 0 &&
 	   strcmp(container->labels.role, "sync") == 0 && container->labels.ordinal == 2 &&
 	   container->labels.run == 3 && container->labels.attempt == 4, "labels");
 	ok(container[1].state == ENGINE_STATE_EXITED && container[1].health == ENGINE_HEALTH_UNHEALTHY &&
-	   !container[1].labels.ours && container[1].name[0] == '\0', "a foreign one");
-	ok(container[2].state == ENGINE_STATE_UNKNOWN && container[2].health == ENGINE_HEALTH_STARTING &&
-	   !container[2].labels.ours, "one with some of our labels is not ours");
+	   container[1].name[0] == '\0', "one without a name");
+	ok(container[2].state == ENGINE_STATE_UNKNOWN && container[2].health == ENGINE_HEALTH_STARTING,
+	   "one in a state that is new");
 	engine_reply_free(reply);
 	end();
 }
@@ -394,8 +444,7 @@ check_label(const char *labels, bool ours)
 
 	snprintf(body, sizeof(body), "[{\"Id\":\"" ID "\",\"Labels\":{%s}}]", labels);
 	reply = call_with(&script, ENGINE_LIST);
-	ok(reply->count == 1 && reply->containers[0].labels.ours == ours, "labels that are %sours: %s",
-	   ours ? "" : "not ", labels);
+	ok(reply->outcome == ENGINE_OK && reply->count == ours, "labels that are %sours: %s", ours ? "" : "not ", labels);
 	engine_reply_free(reply);
 	end();
 }
@@ -453,7 +502,6 @@ test_inspect(void)
 	   container->health == ENGINE_HEALTH_UNHEALTHY, "what it is");
 	is_text(container->name, "haf-x-sync", "its name");
 	is_text(container->error, "exec \"x://a:***@c\"", "its error");
-	is_int(container->created_at, 1709208000123456, "created");
 	is_int(container->started_at, 1709251200000000, "started");
 	is_int(container->finished_at, 0, "never finished");
 	engine_reply_free(reply);
@@ -574,7 +622,6 @@ test_events(void)
 
 	begin(&script);
 	ok(engine_events(engine, 5, 1700000000000001), "events are asked for");
-	is_int(engine_pending(engine), 0, "they are not pending");
 	reply = next_event();
 	has_text(peer.log->last, "GET /v1.41/events?filters=%7B%22type%22%3A%5B%22container%22%5D%2C%22label%22%3A%5B"
 			 "%22io.hafstack.id%3DS%22%5D%7D&since=1700000000.000001 ", "of this stack, since then");
@@ -651,9 +698,36 @@ check_history(const char *body, bool started, const char *name)
 	end();
 }
 
+/* /info says how far the Engine's clock is from ours; its history ends by its own. */
+static void
+check_clock(int64_t offset_s)
+{
+	char		info[100];
+	char		when[40];
+	time_t		then = time(NULL) + offset_s;
+	struct tm	tm;
+	Script		script = {.body = EVENT("create", ""), .info = info};
+	EngineReply *reply;
+	const char *until;
+	int64_t		off;
+
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S.000000000Z", gmtime_r(&then, &tm));
+	snprintf(info, sizeof(info), "{\"ID\":\"E\",\"SystemTime\":\"%s\"}", when);
+	reply = call_with(&script, ENGINE_HISTORY);
+	until = strstr(peer.log->last, "until=");
+	off = until != NULL ? atoll(until + 6) - time(NULL) - offset_s : 99;
+	ok(off >= 0 && off <= 2, "a clock that is %lld s off: off by %lld s", (long long) offset_s, (long long) off);
+	ok(llabs(engine_clock_offset_us(engine) / 1000000 - offset_s) <= 2, "is known");
+	engine_reply_free(reply);
+	end();
+}
+
 static void
 test_history(void)
 {
+	check_clock(0);
+	check_clock(86400);
+	check_clock(-86400);
 	check_history("", true, "forgotten, so it may have been started");
 	check_history(EVENT("create", ""), false, "never started");
 	check_history(EVENT("create", "") EVENT("start", ""), true, "started");
@@ -681,7 +755,7 @@ check_log(const char *bytes, size_t length, bool tty, const char *wanted, const 
 	EngineReply *reply = log_of(bytes, length, tty);
 
 	is_text(reply->text, wanted, name);
-	ok(reply->outcome == ENGINE_OK && reply->text_length == strlen(wanted), "%s: all of it", name);
+	is_int(reply->outcome, ENGINE_OK, "is no error");
 	engine_reply_free(reply);
 }
 
@@ -716,7 +790,7 @@ test_large_logs(void)
 	for (size_t i = 0; i < length; i += 3)
 		memcpy(bytes + i, "\xe2\x82\xac", 3);
 	reply = log_of(bytes, length, true);
-	ok(reply->text_length <= 1024 * 1024 && reply->text_length > 1024 * 1024 - 3 &&
+	ok(strlen(reply->text) <= 1024 * 1024 && strlen(reply->text) > 1024 * 1024 - 3 &&
 	   memcmp(reply->text, "\xe2\x82\xac", 3) == 0 && strchr(reply->text, '?') == NULL,
 	   "the end of a large log, cut between characters");
 	engine_reply_free(reply);
@@ -755,22 +829,13 @@ test_names(void)
 }
 
 static void
-test_cancel(void)
+test_close(void)
 {
 	Script		script = {.body = "{}"};
 
 	begin(&script);
 	(void) engine_start(engine, 7, ID);
 	(void) engine_start(engine, 8, "");
-	(void) engine_start(engine, 9, ID);
-	is_int(engine_pending(engine), 3, "three calls are pending");
-	engine_cancel(engine, 7);
-	engine_cancel(engine, 8);
-	is_int(engine_pending(engine), 1, "one is left");
-	check(wait_reply(5000), ENGINE_OK, NULL, "and answered");
-	ok(wait_reply(100) == NULL, "the others are not");
-	(void) engine_start(engine, 10, ID);
-	(void) engine_start(engine, 11, "");
 	engine_run(engine);
 	end();						/* closes with calls under way */
 }
@@ -784,6 +849,7 @@ main(void)
 	test_dropped();
 	test_malformed();
 	test_enormous();
+	test_long_lists();
 	test_list();
 	test_labels();
 	test_inspect();
@@ -795,6 +861,6 @@ main(void)
 	test_logs();
 	test_large_logs();
 	test_names();
-	test_cancel();
+	test_close();
 	return tap_end();
 }

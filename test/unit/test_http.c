@@ -437,22 +437,15 @@ test_many(void)
 	is_int(http_wait_ms(http), -1, "nothing to wait for at first");
 	for (uint64_t i = 0; i < 40; i++)
 		send_request((HttpRequest) {.tag = i});
-	is_int(http_pending(http), 40, "all of them are pending");
 	is_int(http_wait_ms(http), 0, "and there is something to do");
-	http_run(http);
-	is_int(http_pending(http), 40, "still so, running and waiting");
-	while (http_pending(http) > 0 && (answer = wait_answer(10000)) != NULL)
+	for (int i = 0; i < 40 && (answer = wait_answer(10000)) != NULL; i++)
 	{
 		good += answer->status == 200 && !seen[answer->tag];
 		seen[answer->tag] = true;
 		http_answer_free(answer);
 	}
-	while ((answer = http_next(http)) != NULL)
-	{
-		good += answer->status == 200;
-		http_answer_free(answer);
-	}
-	is_int(good, 40, "each was answered once");
+	is_int(good, 40, "each was answered");
+	ok(http_next(http) == NULL, "once");
 	ok(peer.log->most_active <= 4 && peer.log->most_active > 1, "at most four at once (%d)",
 	   peer.log->most_active);
 	end_peer(&peer);
@@ -471,7 +464,6 @@ test_cancel(void)
 	http_cancel(http, 0);		/* under way */
 	http_cancel(http, 5);		/* waiting */
 	http_cancel(http, 99);		/* unknown */
-	is_int(http_pending(http), 4, "two were given up");
 	for (int i = 0; i < 4; i++)
 	{
 		answer = wait_answer(5000);
@@ -480,11 +472,8 @@ test_cancel(void)
 	}
 	ok(wait_answer(200) == NULL, "and nothing else is");
 	send_request((HttpRequest) {.tag = 8});
-	while (http_wait_ms(http) != 0 || http_pending(http) > 0)
-	{
-		poll(NULL, 0, 5);
+	for (long until = clock_ms() + 1000; clock_ms() < until; poll(NULL, 0, 5))
 		http_run(http);
-	}
 	http_cancel(http, 8);
 	ok(http_next(http) == NULL, "an answer not yet fetched goes too");
 	is_int(http_wait_ms(http) == 0, 0, "and nothing is due for it");
@@ -537,7 +526,6 @@ test_stream(void)
 
 	begin_peer(&peer, serve_stream, NULL, false);
 	send_request((HttpRequest) {.stream = true, .tag = 3});
-	is_int(http_pending(http), 0, "a stream is not pending");
 	http_run(http);
 	expect_open();
 	expect_line("one");

@@ -117,7 +117,7 @@ test_forms(void)
 	check_error("sync", "", "22023", "not valid JSON", "");
 	check_error("sync", "{} {}", "22023", "not valid JSON", "");
 	check_error("sync", "{\"Cmd\": [\"a\\u0000b\"]}", "22023", "not valid JSON", "");
-	check_error("sync", "{\"x\": 01}", "22023", "malformed number", "");
+	check_error("sync", "{\"x\": 01}", "22023", "not valid JSON", "");
 	check_error("instance", "\"i\"", "22023", "there is no role \"instance\"", "");
 	for (int i = 0; i < 65; i++)
 		strcat(many, i == 0 ? "\"i\"" : ",\"i\"");
@@ -530,25 +530,9 @@ test_lifecycle(void)
 }
 
 static void
-check_stop(const char *role, const char *spec, int wanted)
-{
-	ok(build(role, spec, 1) && container.stop_timeout == wanted, "%s: StopTimeout %d", spec, wanted);
-	spec_free(&container);
-}
-
-static void
-check_health(const char *spec, bool wanted)
-{
-	ok(build("sync", spec, 1) && container.has_health == wanted, "%s: %s health check", spec, wanted ? "a" : "no");
-	spec_free(&container);
-}
-
-static void
 test_container(void)
 {
-	check_stop("sync", "{}", 30);
-	check_stop("sync", "{\"StopTimeout\":7}", 7);
-	check("sync", "{}", "StopTimeout", "");
+	check("sync", "{}", "StopTimeout", "30");
 	check("sync", "{\"StopTimeout\":7}", "StopTimeout", "7");
 	check_error("sync", "{\"StopTimeout\":-1}", "22023", "StopTimeout", "");
 	check_error("sync", "{\"StopTimeout\":1.5}", "22023", "StopTimeout", "");
@@ -556,14 +540,9 @@ test_container(void)
 	check_error("sync", "{\"StopTimeout\":86401}", "22023", "StopTimeout", "");
 	check_error("sync", "{\"StopTimeout\":\"7\"}", "22023", "\"StopTimeout\" must be a number", "");
 	context.app = NULL;
-	check_stop("instance", "{}", 120);
-	check_stop("live_sync", "true", 30);
+	check("instance", "{}", "StopTimeout", "120");
+	check("live_sync", "true", "StopTimeout", "30");
 	context = plain;
-	check_health("{}", false);
-	check_health("{\"Healthcheck\":{\"Test\":[\"CMD\",\"x\"]}}", true);
-	check_health("{\"Healthcheck\":{\"Test\":[\"NONE\"]}}", false);
-	check_health("{\"Healthcheck\":{\"Test\":[]}}", false);
-	check_health("{\"Healthcheck\":{\"Interval\":30000000000}}", false);
 	check("sync", "{\"Healthcheck\":{\"Interval\":30000000000}}", "Healthcheck/Interval", "30000000000");
 	check("sync", "{\"OpenStdin\":true,\"Foo\":[1]}", "OpenStdin", "true");
 	check_error("sync", "{\"Healthcheck\":{\"Test\":\"x\"}}", "22023", "\"Test\" must be", "");
@@ -676,6 +655,44 @@ test_settings(void)
 	check_vars("{\"a\":\"x\",\"a\":\"y\"}", "22023", "twice");
 }
 
+/* ---- what a link of the chain is cloned from ---- */
+
+static void
+check_base(const char *base, const char *message)
+{
+	bool		good;
+
+	context.base = base;
+	good = build("index", "{\"Cmd\":[\"x\"]}", 1) == (message == NULL) &&
+		(message == NULL || strstr(error.message, message) != NULL);
+	ok(good, "cloned from %s: %s", base, message != NULL ? message : "good");
+	if (!good)
+		diag("%s", error.message);
+	spec_free(&container);
+}
+
+static void
+test_base(void)
+{
+	context.bundled = true;
+	context.haf_image = NULL;
+	check_base("{\"Image\":\"i\",\"Labels\":{\"io.hafstack.haf-restart-policy\":\"no\"}}", NULL);
+	check_base("{\"Image\":\"i\",\"StopTimeout\":null,\"Healthcheck\":null,\"aliases\":null,\"Env\":null}", NULL);
+	check_base("{\"Image\":\"i\",\"StopTimeout\":true}", "\"StopTimeout\" must be a number");
+	check_base("{\"Image\":\"i\",\"StopTimeout\":{}}", "\"StopTimeout\" must be a number");
+	check_base("{\"Image\":\"i\",\"Healthcheck\":{\"Test\":[true]}}", "\"Test\" must be an array of strings");
+	check_base("{\"Image\":\"i\",\"aliases\":[1,null]}", "\"aliases\" must be an array of strings");
+	check_base("{\"Image\":\"i\",\"HostConfig\":{\"NetworkMode\":\"n\"},\"NetworkingConfig\":"
+			   "{\"EndpointsConfig\":{\"n\":{\"Aliases\":[1]}}}}", "\"Aliases\" must be an array of strings");
+	check_base("{\"Image\":\"i\",\"HostConfig\":{\"Binds\":[1]}}", "\"Binds\" must be an array of strings");
+	check_base("[]", "must be an object");
+	check_base("{", "not valid JSON");
+	context.base = "{\"Image\":\"i\",\"StopTimeout\":77}";
+	check("index", "{}", "StopTimeout", "77");
+	check("index", "{\"StopTimeout\":8}", "StopTimeout", "8");
+	context = plain;
+}
+
 int
 main(void)
 {
@@ -694,5 +711,6 @@ main(void)
 	test_container();
 	test_sizes();
 	test_settings();
+	test_base();
 	return tap_end();
 }
