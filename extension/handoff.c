@@ -3,9 +3,9 @@
  *		hafstack_handoff: takes one data directory through a chain of containers.
  *
  * Room: a program of its own, in a small container beside the chain.  It shares
- * engine.c and http.c with the worker and knows nothing of PostgreSQL.  While it
- * runs, nobody else of ours starts or stops a container that has the data
- * directory, and it starts one only when no other runs (rule 1).
+ * engine.c, http.c and clone.c with the worker and knows nothing of PostgreSQL.
+ * While it runs, nobody else of ours starts or stops a container that has the
+ * data directory, and it starts one only when no other runs (rule 1).
  *
  * Level-triggered, as the worker: each round it looks at the Engine afresh and
  * does the one thing that is due.  What it is about to do is written down first,
@@ -37,6 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clone.h"
 #include "engine.h"
 
 #define MEMBERS_MAX		4096
@@ -490,6 +491,31 @@ give_up(Handoff *handoff, Member *member, const char *why)
 	note(handoff, "failed", member->id);
 }
 
+/* Its create call had room for one network alone.  One that is gone by now does
+ * not keep the database down.  False: nothing is known of it now. */
+static bool
+join_networks(Handoff *handoff, Member *member)
+{
+	EngineReply *seen = answer(handoff, engine_describe(handoff->engine, ++handoff->tag, member->id));
+	char	   *network;
+	char	   *endpoint;
+
+	for (int i = 0; seen->outcome == ENGINE_OK && !handoff->lost &&
+		 clone_missing_network(seen->text, i, &network, &endpoint); i++)
+	{
+		EngineReply *reply = answer(handoff, engine_join(handoff->engine, ++handoff->tag, network,
+														 member->id, endpoint));
+
+		if (reply->outcome != ENGINE_OK)
+			say("%s is not in network %s: %s", name_of(member), network, reply->error);
+		engine_reply_free(reply);
+		free(network);
+		free(endpoint);
+	}
+	engine_reply_free(seen);
+	return !handoff->lost;
+}
+
 static void
 start(Handoff *handoff, Member *member)
 {
@@ -506,6 +532,8 @@ start(Handoff *handoff, Member *member)
 		nap(handoff, RECONNECT_MS);
 		return;
 	}
+	if (!join_networks(handoff, member))
+		return;
 	note(handoff, "start", member->id);
 	if (member->kind == KIND_INDEX)
 		say("starting %s, attempt %d of %d", name_of(member), member->starts, handoff->attempts);
