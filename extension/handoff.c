@@ -47,6 +47,7 @@
 #define RECONNECT_MS	1000
 #define LOST_START_MS	2000	/* for a start whose answer was lost to show */
 #define STEADY_MS		10000	/* HAF has to stay up so long */
+#define RECOVERY_MS		1000	/* the recovery container, which there is nothing else to try after */
 #define RESTARTS_MAX	5		/* by the daemon, whose pauses grow until they look steady */
 #define EMPTY_MS		300		/* without a server, before the rest is killed */
 #define EXIT_STOPPED	143
@@ -621,6 +622,7 @@ static void
 attend_server(Handoff *handoff, Member *member)
 {
 	int			restarts = handoff->attempts < RESTARTS_MAX ? handoff->attempts : RESTARTS_MAX;
+	int			steady = member->kind == KIND_HAF ? STEADY_MS : RECOVERY_MS;
 
 	if (!runs(member))
 		start_when_due(handoff, member);
@@ -631,7 +633,7 @@ attend_server(Handoff *handoff, Member *member)
 		stop(handoff, member);
 		give_up(handoff, member, "it does not stay up");
 	}
-	else if (member->starts > 0 && now_ms() - member->since < STEADY_MS)
+	else if (member->starts > 0 && now_ms() - member->since < steady)
 		nap(handoff, LOOK_MS);
 	else
 	{
