@@ -105,10 +105,13 @@ describe(Worker *worker, const Action *action)
 			catalog_set_text(worker->catalog, error, NULL);
 			break;
 		case ACT_NOTE_EXIT:
-			if (step->done || obeyed(step) || (step->role == ROLE_HANDOFF && step->exit_code == 0))
+			if (step->done || obeyed(step) ||
+				(step->role == ROLE_HANDOFF && (step->exit_code == 0 || (step->exit_code == HANDOFF_GAVE_UP && step->failures == 0))))
 				catalog_set_text(worker->catalog, error, NULL);
 			else
 				catalog_set_text(worker->catalog, error,
+								 step->role == ROLE_HANDOFF && step->exit_code == HANDOFF_GAVE_UP ?
+								 "a container of the chain could not be started: hafstack.logs(NULL, 'handoff') says which, and why" :
 								 psprintf("exited with code %d%s%s", step->exit_code,
 										  info->oom ? ", out of memory" : "",
 										  step->stopping ? " when it was stopped" :

@@ -577,7 +577,14 @@ is_current(const View *view, const Step *step)
 	return !may_clone(view) || step->spec_version == wanted_version(view, &view->apps[step->app]);
 }
 
-/* A link can be handed to the program as it is. */
+static const Step *
+handoff_of(const View *view)
+{
+	return &view->steps[view->apps[HAF_APP].role_first[ROLE_HANDOFF]];
+}
+
+/* A link can be handed to the program as it is.  Of one that could not be
+ * started again nobody knows whether the fault is in the container. */
 static bool
 link_ready(const View *view, const Step *step)
 {
@@ -588,7 +595,8 @@ link_ready(const View *view, const Step *step)
 		case STEP_RUNNING:
 			return true;
 		case STEP_EXITED:
-			return is_current(view, step) && step->log_stored && step->seen != SEEN_ABSENT;
+			return is_current(view, step) && step->log_stored && step->seen != SEEN_ABSENT &&
+				handoff_of(view)->failures == 0;
 		default:
 			return false;
 	}
@@ -630,8 +638,8 @@ find_chain(const View *view, Summary *sum)
 	sum->link_to_make = -1;
 	if (!view->stack.bundled)
 		return;
-	sum->handing_over = step_active(&view->steps[haf->role_first[ROLE_HANDOFF]]);
-	sum->chain_wanted = chain_due(view, sum);
+	sum->handing_over = step_active(handoff_of(view));
+	sum->chain_wanted = chain_due(view, sum) && !handoff_of(view)->failed;
 	sum->chain_ready = true;
 	for (int at = next_link(view, -1); at >= 0; at = next_link(view, at))
 		add_link(view, sum, at);
@@ -1109,6 +1117,15 @@ log_missing(const View *view, const Summary *sum, const Step *step)
 static bool
 exit_meaningful(const View *view, const Summary *sum, const Step *step)
 {
+	/* why the program gave up, its links tell first */
+	for (int i = 0; i < view->n_steps && step->role == ROLE_HANDOFF; i++)
+	{
+		const Step *link = &view->steps[i];
+
+		if (step_is_chained(view, link) && link->state == STEP_RUNNING &&
+			(link->seen == SEEN_UNKNOWN || link->seen == SEEN_EXITED))
+			return false;
+	}
 	return !step_is_chained(view, step) || view->stack.place != PLACE_UNKNOWN;
 }
 
@@ -1522,6 +1539,17 @@ note_link_exit(const View *view, Step *step)
 	}
 }
 
+/* A link has failed, which is why the program gave up; else one could not even
+ * be started, and nothing but the program's exit code tells. */
+static bool
+link_failed(const View *view)
+{
+	for (int at = next_link(view, -1); at >= 0; at = next_link(view, at))
+		if (view->steps[at].failed)
+			return true;
+	return false;
+}
+
 static void
 note_exit(const View *view, Step *step)
 {
@@ -1545,8 +1573,12 @@ note_exit(const View *view, Step *step)
 		note_link_exit(view, step);
 		return;
 	}
-	if (step->role == ROLE_HANDOFF && step->exit_code == 0)
-		return;					/* its chain is over */
+	if (step->role == ROLE_HANDOFF && (step->exit_code == 0 || (step->exit_code == HANDOFF_GAVE_UP && link_failed(view))))
+	{
+		step->failed = false;	/* its chain is over */
+		step->failures = 0;
+		return;
+	}
 	if (completes && step->exit_code == 0 && !killed)
 	{
 		step->done = true;

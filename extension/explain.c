@@ -291,7 +291,7 @@ say_step(const Query *q, const Step *step)
 	bool		none = step->state == STEP_WAITING || step->state == STEP_REMOVED ||
 		step->state == STEP_EXITED;
 
-	if (step->failed && (role_is_job(step->role) || step_is_chained(view, step)))
+	if (step->failed && (role_is_job(step->role) || step_is_chained(view, step) || step->role == ROLE_HANDOFF))
 		say_failed(q, step);
 	else if (none && !app_checked(view, &view->apps[step->app]))
 		say_preflight(q, step->app);
@@ -363,10 +363,13 @@ say_haf_not_live(const Query *q)
 	const View *view = q->view;
 	const Step *instance = first_open(view, HAF_APP, ROLE_INSTANCE);
 	const Step *detector = first_open(view, HAF_APP, ROLE_LIVE_SYNC);
+	const Step *handoff = first_open(view, HAF_APP, ROLE_HANDOFF);
 
 	if (q->app != HAF_APP)
 		add(q->words, "HAF is not live: ");
-	if (instance && view->stack.phase >= STACK_HAF_SYNC)
+	if (handoff && handoff->failed)
+		say_step(q, handoff);
+	else if (instance && view->stack.phase >= STACK_HAF_SYNC)
 		say_step(q, instance);
 	else if (!view->stack.haf_live && is_given(view->stack.haf_note))
 		add_note(q->words, view->stack.haf_note);

@@ -18,7 +18,8 @@
  *	 hafstack_handoff --host=unix:///var/run/docker.sock --name=haf-handoff
  *		 --recovery=ID [--from=ID] [options] index:ID... haf:ID
  *
- * Exit code 0: the chain is over, HAF or the recovery container runs.
+ * Exit code 0: the chain is over, HAF runs.  3: it was given up, the recovery
+ * container runs.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -52,6 +53,7 @@
 #define EMPTY_MS		300		/* without a server, before the rest is killed */
 #define EXIT_STOPPED	143
 #define EXIT_USAGE		2
+#define EXIT_GIVEN_UP	3
 
 typedef enum Kind
 {
@@ -74,6 +76,7 @@ typedef struct Member
 	bool		absent;
 	int64_t		since;			/* it has been as it is, by our own clock */
 	bool		news;			/* the last look found it so for the first time */
+	int64_t		refused_at;		/* its last start was refused */
 } Member;
 
 typedef struct Handoff
@@ -542,7 +545,10 @@ start(Handoff *handoff, Member *member)
 		say("starting %s", name_of(member));
 	reply = answer(handoff, engine_start(handoff->engine, ++handoff->tag, member->id));
 	if (reply->outcome != ENGINE_OK && !handoff->lost)
+	{
 		say("%s could not be started: %s", name_of(member), reply->error);
+		member->refused_at = now_ms();
+	}
 	engine_reply_free(reply);
 }
 
@@ -551,7 +557,8 @@ static void
 start_when_due(Handoff *handoff, Member *member)
 {
 	bool		ran = member->seen.state == ENGINE_STATE_EXITED;
-	int64_t		due = member->since + delay_after(handoff, member->starts);
+	int64_t		tried = member->refused_at > member->since ? member->refused_at : member->since;
+	int64_t		due = tried + delay_after(handoff, member->starts);
 	char		why[64];
 
 	if (member->starts == 0 || member->stopped)
@@ -562,7 +569,7 @@ start_when_due(Handoff *handoff, Member *member)
 				 ran ? "has ended again" : "cannot be started", member->starts, handoff->attempts);
 		give_up(handoff, member, why);
 	}
-	else if (ran && now_ms() < due)
+	else if ((ran || member->refused_at != 0) && now_ms() < due)
 		nap(handoff, due - now_ms() < RECONNECT_MS ? (long) (due - now_ms()) : RECONNECT_MS);
 	else
 	{
@@ -776,5 +783,5 @@ main(int argc, char **argv)
 		one_round(&handoff);
 	}
 	finish(&handoff);
-	return 0;
+	return handoff.failed ? EXIT_GIVEN_UP : 0;
 }

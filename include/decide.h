@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #define HAF_APP 0				/* apps[0] */
+#define HANDOFF_GAVE_UP 3		/* exit code of the hand-off program: the recovery container runs */
 
 typedef enum Role
 {
