@@ -3,7 +3,7 @@
 #
 #   my $b = Bundled->new('chain', conf => "hafstack.max_attempts = 4\n");     the operator's container, --skip-hived
 #                                      aliases => [names], networks => { NETWORK => [names] }: how it is found; port => N: its
-#                                      port on this host; stop_timeout => S; image => ...; preload => 'a setting';
+#                                      port on this host; stop_timeout => S; image => one that has the socket's group; preload => 'a setting';
 #                                      run => [more words for docker run]
 #   $b->sql(q{SELECT ...})             in whichever container the server runs in; '' where none answers
 #   $b->until(q{SELECT ...}, 'what')   poll until it returns t; a failed test and status() after 180 s
@@ -63,14 +63,14 @@ sub new
 		($options{port} ? ('--publish', "127.0.0.1:$options{port}:5432") : ()),
 		'--stop-signal', 'SIGINT', '--stop-timeout', $options{stop_timeout} // 10, '--shm-size', '128m', '--restart', 'unless-stopped',
 		'--volume', "$self->{volume}:/home/hived/datadir", '--volume', "$shared:/shared",
-		'--volume', "$socket:/var/run/docker.sock", '--group-add', (stat $socket)[5],
+		'--volume', "$socket:/var/run/docker.sock", ($options{image} ? () : ('--group-add', (stat $socket)[5])),
 		'--env', 'PG_ACCESS_ALL=host all all all trust', '--label', 'com.docker.compose.project=operator', @{ $options{run} // [] },
 		$options{image} // $image, @{ $options{command} // ['--skip-hived'] });
 	for my $network (sort keys %{ $options{networks} // {} })
 	{
 		$self->docker('network', 'connect', (map { ('--alias', $_) } @{ $options{networks}{$network} }), $network, $self->{first});
 	}
-	$self->until('SELECT true', 'the server answers');
+	$self->until('SELECT true', 'the server answers', 60) or die $self->logs($self->{first});
 	my $conf = join "\n", "hafstack.retry_delay = '200ms'", "hafstack.max_retry_delay = '500ms'",
 	  "hafstack.resync_interval = '2s'", $options{conf} // '';
 	$self->exec('sh', '-c', "cat >>/home/hived/datadir/haf_postgresql_conf.d/test.conf <<'E'\n$conf\nE\n");
