@@ -324,7 +324,7 @@ sub done
 	$self->docker('rm', '--force', @left) if @left;
 	$self->docker('volume', 'rm', $self->{volume});
 	$self->docker('network', 'rm', @{ $self->{made} });
-	note("$self->{kills} kills survived");
+	note("$self->{kills} kills survived: hand-off program, server, daemon, host, and restarts of the daemon");
 }
 
 1;

@@ -19,8 +19,8 @@ my ($preload) = $pages =~ /^```\n(shared_preload_libraries = .*\n)```$/m;
 my ($socket) = Bundled::host() =~ m{^unix://(.*)};
 my $group = (stat $socket)[5];
 
-ok(defined $dockerfile && !@more, 'the page has one Dockerfile') or BAIL_OUT('no Dockerfile in docs/bundled.md');
-ok(defined $preload, 'and a line for postgresql.conf') or BAIL_OUT('no preload line in docs/bundled.md');
+ok(defined $dockerfile && !@more, 'the page has one Dockerfile') or die "no Dockerfile in docs/bundled.md\n";
+ok(defined $preload, 'and a line for postgresql.conf') or die "no preload line in docs/bundled.md\n";
 like($pages, qr{DESTDIR=/src/image install}, 'and says where the folder image comes from');
 
 sub put
@@ -41,7 +41,7 @@ sub build
 	  (map { ('--build-arg', $_) } @arguments), '--tag', $tag, $context or die "docker: $!";
 	$out .= $_ while <$pipe>;
 	close $pipe;
-	is($?, 0, "$tag is built") or BAIL_OUT($out);
+	is($?, 0, "$tag is built") or die $out;
 }
 
 # ---- What `make install` writes, and an image without it.
