@@ -8,7 +8,7 @@ OBJS = extension/hafstack.o extension/worker.o extension/observe.o extension/act
 
 # the program of the bundled topology; without a line of the server's in it
 HANDOFF = hafstack_handoff
-HANDOFF_OBJS = extension/handoff.o extension/engine.o extension/http.o
+HANDOFF_OBJS = extension/handoff.o extension/engine.o extension/http.o extension/clone.o extension/spec.o extension/doc.o
 
 REGRESS = $(sort $(basename $(notdir $(wildcard sql/*.sql))))
 REGRESS_OPTS = --inputdir=.
@@ -26,7 +26,7 @@ include $(PGXS)
 all: $(HANDOFF)
 
 $(HANDOFF): $(HANDOFF_OBJS)
-	$(CC) $(CFLAGS) $(HANDOFF_OBJS) $(LDFLAGS) $(LDFLAGS_EX) -lcurl -lcjson -o $@
+	$(CC) $(CFLAGS) $(HANDOFF_OBJS) $(LDFLAGS) $(LDFLAGS_EX) -lcurl -lcjson -lm -o $@
 
 install: install-handoff
 install-handoff: $(HANDOFF)

@@ -27,6 +27,7 @@
 #define SKIP_HIVED_OPTION	"--skip-hived"
 #define POLICY_LABEL		"io.hafstack.haf-restart-policy"
 #define RETRIES_LABEL		"io.hafstack.haf-restart-retries"
+#define NETWORKS_LABEL		"io.hafstack.networks"
 
 /* ---- JSON ---- */
 
@@ -209,25 +210,91 @@ aliases_of(const cJSON *inspect, const cJSON *endpoint)
 	return aliases;
 }
 
-/* The networks it is in; for the hand-off program without the names. */
+/* The network that it was made in, by name or id; NULL where it has left that. */
+static const cJSON *
+main_network(const cJSON *inspect)
+{
+	const char *mode = get_text(doc_get(inspect, "HostConfig"), "NetworkMode");
+	const cJSON *networks = doc_get(doc_get(inspect, "NetworkSettings"), "Networks");
+	const cJSON *network = doc_get(networks, mode);
+
+	if (network != NULL || strlen(mode) < SHORT_ID)
+		return network;
+	cJSON_ArrayForEach(network, networks)
+	{
+		if (strncmp(get_text(network, "NetworkID"), mode, strlen(mode)) == 0)
+			return network;
+	}
+	return NULL;
+}
+
+static cJSON *
+endpoint_of(const cJSON *inspect, const cJSON *from, bool named)
+{
+	static const char *const kept[] = {"IPAMConfig", "Links", "DriverOpts", NULL};
+	cJSON	   *endpoint = cJSON_CreateObject();
+
+	cJSON_AddItemToObject(endpoint, "Aliases", named ? aliases_of(inspect, from) : cJSON_CreateArray());
+	for (const char *const *key = kept; named && *key != NULL; key++)
+		if (doc_get(from, *key) != NULL && !cJSON_IsNull(doc_get(from, *key)))
+			cJSON_AddItemToObject(endpoint, *key, cJSON_Duplicate(doc_get(from, *key), true));
+	return endpoint;
+}
+
+/* Before API 1.44 a create call takes one network, no more; for the hand-off
+ * program without the names. */
 static cJSON *
 networking_of(const cJSON *inspect, bool named)
 {
-	static const char *const kept[] = {"IPAMConfig", "Links", "DriverOpts", NULL};
 	cJSON	   *networking = cJSON_CreateObject();
 	cJSON	   *endpoints = cJSON_AddObjectToObject(networking, "EndpointsConfig");
-	const cJSON *from;
+	const cJSON *network = main_network(inspect);
 
-	cJSON_ArrayForEach(from, doc_get(doc_get(inspect, "NetworkSettings"), "Networks"))
-	{
-		cJSON	   *endpoint = cJSON_AddObjectToObject(endpoints, from->string);
-
-		cJSON_AddItemToObject(endpoint, "Aliases", named ? aliases_of(inspect, from) : cJSON_CreateArray());
-		for (const char *const *key = kept; named && *key != NULL; key++)
-			if (doc_get(from, *key) != NULL && !cJSON_IsNull(doc_get(from, *key)))
-				cJSON_AddItemToObject(endpoint, *key, cJSON_Duplicate(doc_get(from, *key), true));
-	}
+	if (network != NULL)
+		cJSON_AddItemToObject(endpoints, network->string, endpoint_of(inspect, network, named));
 	return networking;
+}
+
+/* The others go into a label, for whoever starts the clone; NULL: there are none. */
+static char *
+further_networks(const cJSON *inspect)
+{
+	const cJSON *first = main_network(inspect);
+	cJSON	   *further = cJSON_CreateObject();
+	const cJSON *network;
+	char	   *text = NULL;
+
+	cJSON_ArrayForEach(network, doc_get(doc_get(inspect, "NetworkSettings"), "Networks"))
+	{
+		if (network != first && spec_is_user_network(network->string))
+			cJSON_AddItemToObject(further, network->string, endpoint_of(inspect, network, true));
+	}
+	if (further != NULL && further->child != NULL)
+		text = cJSON_PrintUnformatted(further);
+	cJSON_Delete(further);
+	return text;
+}
+
+bool
+clone_missing_network(const char *inspect, int at, char **network, char **endpoint)
+{
+	cJSON	   *json = cJSON_Parse(inspect);
+	const cJSON *there = doc_get(doc_get(json, "NetworkSettings"), "Networks");
+	cJSON	   *wanted = cJSON_Parse(get_text(doc_get(doc_get(json, "Config"), "Labels"), NETWORKS_LABEL));
+	const cJSON *item;
+
+	*network = *endpoint = NULL;
+	cJSON_ArrayForEach(item, wanted)
+	{
+		if (doc_get(there, item->string) != NULL || at-- > 0)
+			continue;
+		*network = strdup(item->string);
+		*endpoint = cJSON_PrintUnformatted(item);
+		break;
+	}
+	cJSON_Delete(wanted);
+	cJSON_Delete(json);
+	return *network != NULL && *endpoint != NULL;
 }
 
 /* ---- bodies ---- */
@@ -321,6 +388,7 @@ set_labels(const cJSON *inspect, cJSON *body)
 {
 	Clone		haf = {0};
 	char		retries[16];
+	char	   *further = further_networks(inspect);
 
 	clean_labels(doc_get(body, "Labels"));
 	if (!cJSON_IsObject(doc_get(body, "Labels")))
@@ -329,6 +397,9 @@ set_labels(const cJSON *inspect, cJSON *body)
 	snprintf(retries, sizeof(retries), "%d", haf.restart_retries);
 	cJSON_AddStringToObject(doc_get(body, "Labels"), POLICY_LABEL, haf.restart_policy);
 	cJSON_AddStringToObject(doc_get(body, "Labels"), RETRIES_LABEL, retries);
+	if (further != NULL)
+		cJSON_AddStringToObject(doc_get(body, "Labels"), NETWORKS_LABEL, further);
+	cJSON_free(further);
 }
 
 /* A copy of the container, over the same data. */
@@ -352,7 +423,11 @@ body_of(const cJSON *inspect, CloneKind kind)
 	doc_put(host, "Mounts", mounts_of(inspect, NULL, NULL));
 	doc_put(body, "HostConfig", host);
 	if (spec_is_user_network(get_text(host, "NetworkMode")))
+	{
 		doc_put(body, "NetworkingConfig", networking_of(inspect, true));
+		if (main_network(inspect) != NULL)
+			doc_put(host, "NetworkMode", cJSON_CreateString(main_network(inspect)->string));
+	}
 	return body;
 }
 

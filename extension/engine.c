@@ -1943,6 +1943,32 @@ engine_network(Engine *engine, uint64_t tag, const char *network)
 	return named_call(engine, ENGINE_NETWORK, tag, "networks", network);
 }
 
+bool
+engine_join(Engine *engine, uint64_t tag, const char *network, const char *id, const char *endpoint)
+{
+	Call	   *call = call_make(ENGINE_JOIN, tag, network);
+	HttpRequest request = {.method = "POST", .timeout_ms = engine->timeout_ms};
+	char	   *quoted;
+	char	   *body = NULL;
+	char	   *path = NULL;
+	bool		good = false;
+
+	if (call == NULL)
+		return false;
+	if (!askable(network) || !is_id(id))
+		return reply_locally(engine, call, ENGINE_REFUSED, "this is no name of a network, or no container's id");
+	quoted = quote(network);
+	if (quoted != NULL && asprintf(&body, "{\"Container\":\"%s\",\"EndpointConfig\":%s}", id, endpoint) >= 0)
+	{
+		path = versioned(engine->api_version, "/networks/%s/connect", quoted);
+		request.body = body;
+	}
+	good = call_begin(engine, call, request, path);
+	free(quoted);
+	free(body);
+	return good;
+}
+
 /*
  * Cut an image's name into what the pull wants: "registry:5000/name" and a tag
  * or digest ("latest" where none is given; a digest wins over a tag).

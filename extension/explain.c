@@ -532,6 +532,12 @@ say_leaving(const Query *q)
 static void
 say_late_index(const Query *q)
 {
+	if (q->view->stack.bundled)
+	{
+		add(q->words, "hived has begun: SELECT hafstack.stop(), and when the stack is idle "
+			"SELECT hafstack.start(restart_haf => true) stops hived, builds the indexes, and starts it again");
+		return;
+	}
 	add(q->words, "hived has begun, index builds are over: register the index in setup with "
 		"hive.register_index_dependency and SELECT hafstack.alter_app(");
 	add_literal(q->words, q->view->apps[q->app].name);

@@ -3,9 +3,9 @@
  *		hafstack_handoff: takes one data directory through a chain of containers.
  *
  * Room: a program of its own, in a small container beside the chain.  It shares
- * engine.c and http.c with the worker and knows nothing of PostgreSQL.  While it
- * runs, nobody else of ours starts or stops a container that has the data
- * directory, and it starts one only when no other runs (rule 1).
+ * engine.c, http.c and clone.c with the worker and knows nothing of PostgreSQL.
+ * While it runs, nobody else of ours starts or stops a container that has the
+ * data directory, and it starts one only when no other runs (rule 1).
  *
  * Level-triggered, as the worker: each round it looks at the Engine afresh and
  * does the one thing that is due.  What it is about to do is written down first,
@@ -39,6 +39,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clone.h"
 #include "engine.h"
 #include "http.h"
 
@@ -49,6 +50,7 @@
 #define LOST_START_MS	2000	/* for a start whose answer was lost to show */
 #define STEADY_MS		10000	/* HAF has to stay up so long */
 #define GRACE_S			120		/* for a container that names no StopTimeout */
+#define RECOVERY_MS		1000	/* the recovery container, which there is nothing else to try after */
 #define RESTARTS_MAX	5		/* by the daemon, whose pauses grow until they look steady */
 #define EMPTY_MS		300		/* without a server, before the rest is killed */
 #define EXIT_STOPPED	143
@@ -75,6 +77,7 @@ typedef struct Member
 	bool		absent;
 	int64_t		since;			/* it has been as it is, by our own clock */
 	bool		news;			/* the last look found it so for the first time */
+	int64_t		refused_at;		/* its last start was refused */
 } Member;
 
 typedef struct Handoff
@@ -525,6 +528,31 @@ give_up(Handoff *handoff, Member *member, const char *why)
 	note(handoff, "failed", member->id);
 }
 
+/* Its create call had room for one network alone.  One that is gone by now does
+ * not keep the database down.  False: nothing is known of it now. */
+static bool
+join_networks(Handoff *handoff, Member *member)
+{
+	EngineReply *seen = answer(handoff, engine_describe(handoff->engine, ++handoff->tag, member->id));
+	char	   *network;
+	char	   *endpoint;
+
+	for (int i = 0; seen->outcome == ENGINE_OK && !handoff->lost &&
+		 clone_missing_network(seen->text, i, &network, &endpoint); i++)
+	{
+		EngineReply *reply = answer(handoff, engine_join(handoff->engine, ++handoff->tag, network,
+														 member->id, endpoint));
+
+		if (reply->outcome != ENGINE_OK)
+			say("%s is not in network %s: %s", name_of(member), network, reply->error);
+		engine_reply_free(reply);
+		free(network);
+		free(endpoint);
+	}
+	engine_reply_free(seen);
+	return !handoff->lost;
+}
+
 static void
 start(Handoff *handoff, Member *member)
 {
@@ -541,6 +569,8 @@ start(Handoff *handoff, Member *member)
 		nap(handoff, RECONNECT_MS);
 		return;
 	}
+	if (!join_networks(handoff, member))
+		return;
 	note(handoff, "start", member->id);
 	if (member->kind == KIND_INDEX)
 		say("starting %s, attempt %d of %d", name_of(member), member->starts, handoff->attempts);
@@ -548,7 +578,10 @@ start(Handoff *handoff, Member *member)
 		say("starting %s", name_of(member));
 	reply = answer(handoff, engine_start(handoff->engine, ++handoff->tag, member->id));
 	if (reply->outcome != ENGINE_OK && !handoff->lost)
+	{
 		say("%s could not be started: %s", name_of(member), reply->error);
+		member->refused_at = http_clock_ms();
+	}
 	engine_reply_free(reply);
 }
 
@@ -557,7 +590,8 @@ static void
 start_when_due(Handoff *handoff, Member *member)
 {
 	bool		ran = member->seen.state == ENGINE_STATE_EXITED;
-	int64_t		due = member->since + delay_after(handoff, member->starts);
+	int64_t		tried = member->refused_at > member->since ? member->refused_at : member->since;
+	int64_t		due = tried + delay_after(handoff, member->starts);
 	char		why[64];
 
 	if (member->starts == 0 || member->stopped)
@@ -568,7 +602,7 @@ start_when_due(Handoff *handoff, Member *member)
 				 ran ? "has ended again" : "cannot be started", member->starts, handoff->attempts);
 		give_up(handoff, member, why);
 	}
-	else if (ran && http_clock_ms() < due)
+	else if ((ran || member->refused_at != 0) && http_clock_ms() < due)
 		nap(handoff, due - http_clock_ms() < RECONNECT_MS ? (long) (due - http_clock_ms()) : RECONNECT_MS);
 	else
 	{
@@ -630,6 +664,7 @@ static void
 attend_server(Handoff *handoff, Member *member)
 {
 	int			restarts = handoff->attempts < RESTARTS_MAX ? handoff->attempts : RESTARTS_MAX;
+	int			steady = member->kind == KIND_HAF ? STEADY_MS : RECOVERY_MS;
 
 	if (!runs(member))
 		start_when_due(handoff, member);
@@ -640,7 +675,7 @@ attend_server(Handoff *handoff, Member *member)
 		stop(handoff, member);
 		give_up(handoff, member, "it does not stay up");
 	}
-	else if (member->starts > 0 && http_clock_ms() - member->since < STEADY_MS)
+	else if (member->starts > 0 && http_clock_ms() - member->since < steady)
 		nap(handoff, LOOK_MS);
 	else
 	{

@@ -40,6 +40,13 @@ extern bool clone_runs_hived(const char *inspect);
  */
 extern bool clone_make(const char *inspect, CloneKind kind, const char *const *command,
 					   const char *docker_host, const char *cert_path, Clone *out);
+
+/*
+ * A clone is made in one network, and bears in a label what others it is to be
+ * connected to before it is started.  The at-th of those that it is not in yet,
+ * and the endpoint's configuration; both malloc'd.  False: there is none.
+ */
+extern bool clone_missing_network(const char *inspect, int at, char **network, char **endpoint);
 extern void clone_free(Clone *clone);
 
 #endif							/* HAFSTACK_CLONE_H */

@@ -100,7 +100,8 @@ typedef enum EngineCall
 	ENGINE_HISTORY,				/* was this container ever started? (from /events) */
 	ENGINE_IMAGE,
 	ENGINE_PULL,
-	ENGINE_NETWORK
+	ENGINE_NETWORK,
+	ENGINE_JOIN
 } EngineCall;
 
 typedef enum EngineOutcome
@@ -192,6 +193,8 @@ extern bool engine_history(Engine *engine, uint64_t tag, const char *id);
 extern bool engine_image(Engine *engine, uint64_t tag, const char *image);
 extern bool engine_pull(Engine *engine, uint64_t tag, const char *image);
 extern bool engine_network(Engine *engine, uint64_t tag, const char *network);
+extern bool engine_join(Engine *engine, uint64_t tag, const char *network, const char *id,
+						const char *endpoint);	/* endpoint: JSON, as in EndpointsConfig */
 
 /* A word for people. */
 extern const char *engine_health_name(EngineHealth health);	/* NULL for none */

@@ -53,7 +53,7 @@ await_controls() {
 
 prepare() {                             # RELEASE OWNER: its copy of what the tests read
     mkdir "$work/$1"
-    cp -r test extension include sql expected "$work/$1/"
+    cp -r test extension include sql expected docs "$work/$1/"
     chown -R "$2" "$work/$1"
 }
 

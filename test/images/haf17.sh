@@ -26,7 +26,8 @@ assemble() {
     local image=$1 pg=usr/lib/postgresql/17 program
     base "$image"
     rm -f "$image"/bin/{bash,setpriv}
-    copy "$image" /usr/bin/{bash,setpriv,locale} "/$pg"/bin/{postgres,initdb,pg_ctl,pg_isready,pg_controldata,psql}
+    # groupadd, usermod and ldd are for those who build a layer over it (docs/bundled.md)
+    copy "$image" /usr/bin/{bash,setpriv,locale,ldd} /usr/sbin/{groupadd,usermod} "/$pg"/bin/{postgres,initdb,pg_ctl,pg_isready,pg_controldata,psql}
     ln -s ../usr/bin/bash "$image/bin/bash"
     [ ! -e "/$pg/bin/hafstack_handoff" ] || copy "$image" "/$pg/bin/hafstack_handoff"
     for program in "$image/$pg"/bin/*; do ln -s "../lib/postgresql/17/bin/${program##*/}" "$image/usr/bin/${program##*/}"; done
@@ -51,5 +52,5 @@ cp "$here/haf17/entrypoint" "$work/image/usr/local/bin/haf-entrypoint"
 cp "$here/../haf/hived" "$work/image/home/hived/bin/hived"
 chmod 755 "$work/image" "$work/image/usr/local/bin/haf-entrypoint" "$work/image/home/hived/bin/hived"
 
-import haf17 "$work/image" 'ENV PATH=/usr/local/bin:/usr/bin:/bin LANG=C.UTF-8 PSQLRC=/dev/null' 'EXPOSE 5432' \
+import haf17 "$work/image" 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 PSQLRC=/dev/null' 'EXPOSE 5432' \
     'VOLUME ["/home/hived/datadir"]' 'ENTRYPOINT ["/usr/local/bin/haf-entrypoint"]'

@@ -13,7 +13,7 @@ set -euo pipefail
 umask 022
 
 suite=trixie
-packages=postgresql-17,postgresql-server-dev-17,gcc,make,libc6-dev,libcurl4-openssl-dev,libcjson-dev
+packages=postgresql-17,postgresql-17-cron,postgresql-server-dev-17,gcc,make,libc6-dev,libcurl4-openssl-dev,libcjson-dev
 packages+=,perl,libipc-run-perl,procps,docker-cli,busybox-static
 stamp=$(printf '%s\n' "1 $suite $packages" | cksum | cut -d' ' -f1)      # 1: counts what else is changed below
 

@@ -2,12 +2,21 @@
 # Engine that test/lib/control.sh runs.
 #
 #   my $b = Bundled->new('chain', conf => "hafstack.max_attempts = 4\n");     the operator's container, --skip-hived
+#                                      aliases => [names], networks => { NETWORK => [names] }: how it is found; port => N: its
+#                                      port on this host; stop_timeout => S; image => one that has the socket's group; preload => 'a setting';
+#                                      run => [more words for docker run]
 #   $b->sql(q{SELECT ...})             in whichever container the server runs in; '' where none answers
 #   $b->until(q{SELECT ...}, 'what')   poll until it returns t; a failed test and status() after 180 s
-#   $b->script('name', 'shell text')   a script in $b->{shared}, which containers see as /shared
+#   $b->script('name', 'shell text')   a script in $b->{shared}, which containers see as /shared; it marks its start and its end
+#   $b->starts('name'), $b->reruns     how often it was started; scripts that were, after they had ended with 0
 #   $b->index_spec('name')             an index role that runs it
+#   $b->slow_stop, $b->stop_now        from the one to the other the server that runs now does not come down when it is asked to
 #   $b->host_kill9(PID)                kill -9 to a process of the Engine's host
+#   $b->kill_handoff('when')           kill -9 to the hand-off program, and wait until the daemon has brought it back
+#   $b->engine(WORD)                   as control.sh: kill9, crash, up, restart ...
+#   $b->answers(NAME, PORT)            does the database answer there, asked from within the networks?  127.0.0.1: from this host
 #   $b->overlaps                       what the Engine's events say against rule 1, so far
+#   $b->rules_hold                     that, the lock, and the scripts: a test each
 #   $b->done
 package Bundled;
 
@@ -39,26 +48,29 @@ sub new
 	my $shared = PostgreSQL::Test::Utils::tempdir('shared');
 	my $self = bless {
 		name => $name, shared => $shared, first => "$name-haf", volume => "$name-data",
-		running => {}, against => [], since => sprintf('%.6f', time)
+		running => {}, against => [], since => sprintf('%.6f', time), made => [], scripts => [], kills => 0
 	}, $class;
 	my ($socket) = host() =~ m{^unix://(.*)};
 
 	chmod 0777, $shared;
-	# A subnet of its own: several Engines may run on this host.
-	for (1 .. 20)
-	{
-		my $subnet = sprintf '10.%d.%d.0/24', 100 + int rand 100, int rand 256;
-		$self->docker('network', 'create', '--subnet', $subnet, "$name-net");
-		last unless $self->{docker_failed};
-	}
+	$self->network($_) for "$name-net", sort keys %{ $options{networks} // {} };
 	$self->docker('volume', 'create', $self->{volume});
+	$self->docker('run', '--rm', '--network', 'none', '--volume', "$self->{volume}:/home/hived/datadir", '--env', "CONF=$options{preload}",
+		'--entrypoint', 'sh', $image, '-c', 'cd /home/hived/datadir && mkdir haf_postgresql_conf.d && echo "$CONF" >haf_postgresql_conf.d/operator.conf')
+	  if $options{preload};
 	$self->docker('run', '--detach', '--name', $self->{first}, '--network', "$name-net", '--init',
-		'--stop-signal', 'SIGINT', '--stop-timeout', '30', '--shm-size', '128m', '--restart', 'unless-stopped',
+		(map { ('--network-alias', $_) } @{ $options{aliases} // [] }),
+		($options{port} ? ('--publish', "127.0.0.1:$options{port}:5432") : ()),
+		'--stop-signal', 'SIGINT', '--stop-timeout', $options{stop_timeout} // 10, '--shm-size', '128m', '--restart', 'unless-stopped',
 		'--volume', "$self->{volume}:/home/hived/datadir", '--volume', "$shared:/shared",
-		'--volume', "$socket:/var/run/docker.sock", '--group-add', (stat $socket)[5],
-		'--env', 'PG_ACCESS_ALL=host all all all trust', '--label', 'com.docker.compose.project=operator',
-		$image, @{ $options{command} // ['--skip-hived'] });
-	$self->until('SELECT true', 'the server answers');
+		'--volume', "$socket:/var/run/docker.sock", ($options{image} ? () : ('--group-add', (stat $socket)[5])),
+		'--env', 'PG_ACCESS_ALL=host all all all trust', '--label', 'com.docker.compose.project=operator', @{ $options{run} // [] },
+		$options{image} // $image, @{ $options{command} // ['--skip-hived'] });
+	for my $network (sort keys %{ $options{networks} // {} })
+	{
+		$self->docker('network', 'connect', (map { ('--alias', $_) } @{ $options{networks}{$network} }), $network, $self->{first});
+	}
+	$self->until('SELECT true', 'the server answers', 60) or die $self->logs($self->{first});
 	my $conf = join "\n", "hafstack.retry_delay = '200ms'", "hafstack.max_retry_delay = '500ms'",
 	  "hafstack.resync_interval = '2s'", $options{conf} // '';
 	$self->exec('sh', '-c', "cat >>/home/hived/datadir/haf_postgresql_conf.d/test.conf <<'E'\n$conf\nE\n");
@@ -78,6 +90,19 @@ sub docker
 	$out //= '';
 	chomp $out;
 	return $out;
+}
+
+# A subnet of its own: several Engines may run on this host.
+sub network
+{
+	my ($self, $name) = @_;
+	for (1 .. 20)
+	{
+		my $subnet = sprintf '10.%d.%d.0/24', 100 + int rand 100, int rand 256;
+		$self->docker('network', 'create', '--subnet', $subnet, $name);
+		last unless $self->{docker_failed};
+	}
+	push @{ $self->{made} }, $name;
 }
 
 # Containers over the data that run now; those that an operator starts against the rules are not looked for.
@@ -129,8 +154,9 @@ sub script
 {
 	my ($self, $name, $text) = @_;
 	open my $file, '>', "$self->{shared}/$name" or die $!;
-	print $file "#!/bin/bash\necho x >>/shared/$name.starts\n$text\n";
+	print $file "#!/bin/bash\necho start >>/shared/$name.ran\n(\n$text\n) || exit\necho end >>/shared/$name.ran\n";
 	close $file;
+	push @{ $self->{scripts} }, $name;
 	chmod 0755, "$self->{shared}/$name";
 }
 
@@ -142,12 +168,14 @@ sub touch
 	open my $file, '>', "$self->{shared}/$name" or die $!;
 }
 
-sub starts
+sub ran
 {
 	my ($self, $name) = @_;
-	return 0 unless -e "$self->{shared}/$name.starts";
-	return scalar split /\n/, PostgreSQL::Test::Utils::slurp_file("$self->{shared}/$name.starts");
+	return -e "$self->{shared}/$name.ran" ? split /\n/, PostgreSQL::Test::Utils::slurp_file("$self->{shared}/$name.ran") : ();
 }
+
+sub starts { my ($self, $name) = @_; return scalar grep { $_ eq 'start' } $self->ran($name); }
+sub reruns { my ($self) = @_; return grep { join(' ', $self->ran($_)) =~ /end start/ } @{ $self->{scripts} }; }
 
 # What a container said, both streams.
 sub logs
@@ -183,9 +211,66 @@ sub host_kill9
 		'hafstack-test/busybox', 'kill', '-9', $pid);
 }
 
+# The postmaster signals its children's process groups, so the program that its backend waits for has to be deaf.
+sub slow_stop
+{
+	my ($self) = @_;
+	my ($container) = $self->where;
+
+	unlink "$self->{shared}/stop.now";
+	$self->docker('exec', '--detach', $container, 'psql', '-qX', '-U', 'haf_admin', '-d', 'haf_block_log', '-c',
+		q{COPY (SELECT 1) TO PROGRAM 'trap "" INT TERM QUIT; until [ -e /shared/stop.now ]; do sleep 0.1; done'});
+	$self->until(q{SELECT EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'COPY (SELECT%')}, "the server of $container will be slow to stop");
+}
+
+sub stop_now { $_[0]->touch('stop.now'); }
+
+sub kill_handoff
+{
+	my ($self, $when) = @_;
+	my $program = "$self->{name}-handoff";
+	my $pid = $self->inspect($program, '{{.State.Pid}}');
+
+	$self->host_kill9($pid);
+	$self->{kills}++;
+	$self->until_inspect($program, '{{.State.Running}} {{.State.Pid}}', qr/^true (?!$pid$)\d/, "kill -9 of the hand-off program $when: it is brought back");
+}
+
+# Until the hand-off program is about to do so.
+sub until_handoff
+{
+	my ($self, $words, $what) = @_;
+	$self->until_true(sub { $self->logs("$self->{name}-handoff") =~ $words }, $what) or diag($self->logs("$self->{name}-handoff"));
+}
+
+sub answers
+{
+	my ($self, $name, $port) = @_;
+	my @psql = ('psql', '--no-psqlrc', '-qAtX', '-h', $name, '-p', $port // 5432, '-U', 'haf_admin', '-d', 'haf_block_log',
+		'-c', q{SELECT 'it is ' || current_database()});
+
+	local $ENV{PGCONNECT_TIMEOUT} = 5;
+	return $name eq '127.0.0.1' ? `@psql[0 .. $#psql - 1] "$psql[-1]" 2>&1` =~ s/\n\z//r : $self->docker('exec', $self->bystander, @psql);
+}
+
+# A container that is in all of the networks and does nothing.
+sub bystander
+{
+	my ($self) = @_;
+	my $name = "$self->{name}-bystander";
+
+	return $name if $self->inspect($name, '{{.State.Running}}') eq 'true';
+	my ($first, @more) = @{ $self->{made} };
+	$self->docker('rm', '--force', $name);
+	$self->docker('run', '--detach', '--init', '--name', $name, '--network', $first, '--entrypoint', 'sleep', $image, 'infinity');
+	$self->docker('network', 'connect', $_, $name) for @more;
+	return $name;
+}
+
 sub engine
 {
 	my ($self, $word) = @_;
+	$self->{kills}++ if $word =~ /kill9|crash|halt|restart/;
 	$self->overlaps if $word ne 'up';
 	open my $in, '>', "$control/in" or die "$control/in: $!";
 	print $in "$word\n";
@@ -219,6 +304,18 @@ sub overlaps
 	return @{ $self->{against} };
 }
 
+sub rules_hold
+{
+	my ($self) = @_;
+	my @all = grep { /^\Q$self->{name}\E-/ } split /\n/, $self->docker('ps', '--all', '--format', '{{.Names}}');
+
+	is_deeply([$self->overlaps], [], 'never did two containers with the data directory run at the same time');
+	is_deeply([grep { $self->logs($_) =~ /is in use by another server/ } @all], [], 'nor did any find the data directory in use');
+	is($self->sql(q{SELECT count(*) FROM hafstack.container WHERE log LIKE '%is in use by another server%'}), 0,
+		'nor one that is removed');
+	is_deeply([$self->reruns], [], 'no index build that had ended with 0 ran again');
+}
+
 sub done
 {
 	my ($self) = @_;
@@ -226,7 +323,8 @@ sub done
 
 	$self->docker('rm', '--force', @left) if @left;
 	$self->docker('volume', 'rm', $self->{volume});
-	$self->docker('network', 'rm', "$self->{name}-net");
+	$self->docker('network', 'rm', @{ $self->{made} });
+	note("$self->{kills} kills survived: hand-off program, server, daemon, host, and restarts of the daemon");
 }
 
 1;

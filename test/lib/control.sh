@@ -2,7 +2,7 @@
 # Root's end of the tests, which run as postgres: starts the Engine in DIR/engine, makes the images, then does to that
 # Engine what the tests ask for, one word a line through DIR/in, answering "ok" or "failed" through DIR/out.
 #
-#   control.sh DIR GROUP [IMAGE...]      words: kill9, up, halt, restart, ping, quit
+#   control.sh DIR GROUP [IMAGE...]      words: kill9, crash, up, halt, restart, ping, quit
 #
 # DIR/host says where the Engine is once it is up.
 set -u
@@ -29,7 +29,7 @@ while :; do
     # bash looks at signals only between two commands
     read -r -t 1 word <&5 || continue
     case $word in
-        kill9|up|halt|restart|ping) "engine_$word" </dev/null >>"$dir/control.log" 2>&1 && answer=ok || answer=failed ;;
+        kill9|crash|up|halt|restart|ping) "engine_$word" </dev/null >>"$dir/control.log" 2>&1 && answer=ok || answer=failed ;;
         quit) exit 0 ;;
         *) answer=failed ;;
     esac

@@ -7,6 +7,7 @@
 #   engine_docker ARGS...        the docker client, speaking to it
 #   engine_halt                  stop it as a host's shutdown would; what it holds stays for engine_up
 #   engine_kill9                 kill it without warning; its containers run on, as they do when a daemon crashes
+#   engine_crash                 the same, and its containers with it: a host that loses its power
 #   engine_up                    start it again over the same DIR
 #   engine_restart               engine_halt, engine_up
 #   engine_stop                  end it for good: containers, networks, mounts, processes.  DIR is left to the caller
@@ -110,6 +111,16 @@ engine_kill9() {
     pid=$(cat "$ENGINE_DIR/exec/containerd/containerd.pid" 2>/dev/null)
     [ -z "$pid" ] || engine_gone "$pid" 10
     rm -f "$ENGINE_DIR/docker.pid" "$ENGINE_DIR/exec/containerd/containerd.pid"
+}
+
+engine_crash() {
+    local shim
+    engine_kill9 || return 1
+    for shim in $(engine_leftovers); do
+        pkill -KILL -P "$shim"          # a container's first process; the kernel ends the rest with it
+        kill -KILL "$shim"
+    done 2>/dev/null
+    return 0
 }
 
 engine_restart() { engine_halt && engine_up; }

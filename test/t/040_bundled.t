@@ -9,7 +9,7 @@ use Time::HiRes qw(sleep);
 plan skip_all => 'there is no image hafstack-test/haf17' unless Bundled::available();
 
 my $b = Bundled->new('chain', conf => 'hafstack.max_attempts = 3');
-my ($instance, $handoff, $slow) = qw(chain-instance chain-handoff chain-app-b-index);
+my ($instance, $slow) = qw(chain-instance chain-app-b-index);
 
 $b->script('a', 'psql -qU haf_admin haf_block_log -c "CREATE INDEX fast ON hafd.blocks (created_at)"');
 $b->script('b', 'until [ -e /shared/b.go ] && psql -qU haf_admin haf_block_log -c "SELECT"; do rm /shared/b.fail 2>/dev/null && exit 1; sleep 0.2; done');
@@ -46,14 +46,13 @@ $b->overlaps;
 $b->{ignored} = [];
 
 # ---- kill -9 of the hand-off program.
-my $pid = $b->inspect($handoff, '{{.State.Pid}}');
-$b->host_kill9($pid);
-$b->until_inspect($handoff, '{{.State.Running}} {{.State.Pid}}', qr/^true (?!$pid$)\d/, 'the hand-off program is brought back');
+$b->kill_handoff('in an index build');
 is($b->inspect($slow, '{{.State.Running}} {{.RestartCount}}'), 'true 0', 'the index build went on');
 
 # ---- kill -9 of the server: the script fails, and is run again.
 $b->touch('b.fail');
 $b->exec('sh', '-c', 'kill -9 $(head -n 1 /home/hived/datadir/haf_db_store/pgdata/postmaster.pid)');
+$b->{kills}++;
 $b->until_true(sub { $b->starts('b') == 2 }, 'an index build whose server was killed ends, and is tried again');
 is(join(' ', $b->where), $slow, 'in the same container');
 

@@ -4,6 +4,7 @@ use warnings;
 
 use Bundled;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 plan skip_all => 'there is no image hafstack-test/haf17' unless Bundled::available();
 
@@ -41,6 +42,19 @@ is($b->inspect($instance, '{{.State.Running}} {{.HostConfig.RestartPolicy.Name}}
 like($b->sql(q{SELECT hafstack.logs(NULL, 'instance')}), qr/unknown option --nonsense/, 'its log can be read');
 like($b->sql(q{SELECT hafstack.status() -> 'haf' ->> 'waiting_for'}), qr/retry\(NULL\)/, 'and what to do');
 is($b->sql(q{SELECT phase FROM hafstack.app WHERE name = 'app-a'}), 'index_built', 'the index build is done');
+
+# ---- HAF that cannot even be started: no exit code tells the worker.
+$b->sql(q{SELECT hafstack.configure(haf => '{"Entrypoint": ["/nonsense"], "HostConfig": {"Init": false}}')});
+$b->sql('SELECT hafstack.retry(NULL)');
+$b->until(q{SELECT haf_failed AND haf_error LIKE '%could not be started%' FROM hafstack.stack}, 'HAF that cannot be started is failed, too', 60);
+like($b->sql(q{SELECT hafstack.logs(NULL, 'handoff')}), qr/ends-instance could not be started: .*nonsense.*attempt 2 of 2/s, 'the log of the program tells why');
+like($b->sql(q{SELECT hafstack.status() -> 'haf' ->> 'waiting_for'}), qr/retry\(NULL\)/, 'and what to do is said');
+my $programs = $b->sql(q{SELECT attempt FROM hafstack.container WHERE role = 'handoff'});
+sleep 1.5;
+is(join(' ', $b->where) . ' ' . $b->sql(q{SELECT attempt FROM hafstack.container WHERE role = 'handoff'}), "ends-recovery $programs",
+	'the recovery container stays');
+
+# ---- Mended.
 $b->sql(q{SELECT hafstack.configure(haf => 'null')});
 $b->sql('SELECT hafstack.retry(NULL)');
 $b->until(q{SELECT haf_state IS NOT NULL AND NOT haf_failed FROM hafstack.worker_view(), hafstack.stack}, 'mended, HAF takes over');

@@ -74,6 +74,36 @@ check_stop_timeout(const char *given, const char *wanted)
 	clone_free(&clone);
 }
 
+/* Made in one network, connected to the others before it is started. */
+static void
+test_networks(void)
+{
+	static const char inspect[] =
+	"{\"Id\": \"" ID "\", \"Name\": \"/haf\", \"Config\": {}, \"HostConfig\": {\"NetworkMode\": \"0123456789abcdef\"},"
+	" \"NetworkSettings\": {\"Networks\": {\"back\": {\"Aliases\": [\"db\"], \"NetworkID\": \"1\"},"
+	"  \"front\": {\"Aliases\": null, \"NetworkID\": \"0123456789abcdef0123\"}, \"bridge\": {\"NetworkID\": \"2\"}}}}";
+	char		text[8192];
+	char	   *network;
+	char	   *endpoint;
+	Clone		clone;
+
+	ok(clone_make(inspect, CLONE_INDEX, NULL, NULL, NULL, &clone), "a container in several networks");
+	has(&clone, "\"EndpointsConfig\":{\"front\":{\"Aliases\":[\"haf\"]}}", "is cloned into its first");
+	has(&clone, "\"NetworkMode\":\"front\"", "by name");
+	snprintf(text, sizeof(text), "{\"Config\": %s, \"NetworkSettings\": {\"Networks\": {\"front\": {}}}}", clone.body);
+	if (ok(clone_missing_network(text, 0, &network, &endpoint), "the clone tells where it lacks"))
+		ok(strcmp(network, "back") == 0 && strcmp(endpoint, "{\"Aliases\":[\"db\",\"haf\"]}") == 0, "and under which names");
+	free(network);
+	free(endpoint);
+	ok(!clone_missing_network(text, 1, &network, &endpoint), "nowhere else");
+	snprintf(text, sizeof(text), "{\"Config\": %s, \"NetworkSettings\": {\"Networks\": {\"front\": {}, \"back\": {}}}}", clone.body);
+	ok(!clone_missing_network(text, 0, &network, &endpoint), "once it is there it lacks nothing");
+	ok(!clone_missing_network("nonsense", 0, &network, &endpoint) &&
+	   !clone_missing_network("{\"Config\": {\"Labels\": {\"io.hafstack.networks\": \"[1\"}}}", 0, &network, &endpoint),
+	   "nonsense lacks nothing");
+	clone_free(&clone);
+}
+
 /* A clone of a clone: its labels, whatever its own policy is. */
 static void
 test_again(const char *body)
@@ -159,6 +189,7 @@ main(void)
 	check_stop_timeout(", \"StopTimeout\": null", "\"StopTimeout\":120");
 	check_stop_timeout(", \"StopTimeout\": -1", "\"StopTimeout\":120");
 	test_links();
+	test_networks();
 	test_handoff();
 	ok(!clone_make("{\"Config\": 1}", CLONE_HAF, NULL, NULL, NULL, &clone), "what is no container is not cloned");
 	ok(!clone_make("nonsense", CLONE_HAF, NULL, NULL, NULL, &clone), "nor what is no JSON");
