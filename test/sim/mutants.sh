@@ -77,7 +77,7 @@ mutant 5 "serving when nothing was up" \
 mutant 6 "removal before the log is stored" \
 	's/ \|\| !step->log_stored\)\n\t\treturn false;/)\n\t\treturn false;/; s/return !step->log_stored && callable/return false \&\& callable/'
 mutant 6 "removal before the successor is created" \
-	's/(return role_is_job\(step->role\) && view->stack.running) &&\n\t\t\tsuccessor_created\(view, sum, step\);/$1;/'
+	's/(return role_is_job\(step->role\) && view->stack.running && !sum->beginning) &&\n\t\t\tsuccessor_created\(view, sum, step\);/$1;/'
 mutant 6 "a failed job goes before its next attempt" \
 	's/view->now >= step->retry_at && turn\(view, sum, step\);/true;/'
 mutant 7 "a start is sent twice" \
@@ -105,7 +105,7 @@ mutant 9 "a phase is left out" \
 mutant 11 "an API is up the moment it is started" \
 	's/return step->role == ROLE_API \? SETTLE_TIME : 0;/return 0;/'
 mutant 11 "a service that fell is up the moment it is started again" \
-	's/return view->policy.retry_delay;/return SETTLE_TIME;/'
+	's/return within\(view->policy.retry_delay, [^;]*;/return SETTLE_TIME;/'
 mutant 11 "the worker sleeps while a service settles" \
 	's/SOONER\(step->running_since \+ settle_time\(view, step\)\);//'
 mutant 11 "work while paused" \
