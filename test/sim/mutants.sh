@@ -183,7 +183,7 @@ bundled 7 "HAF that was given up is handed over again" \
 bundled 7 "what could not be started is handed over again" \
 	's/\{ST\(STEP_CREATED\), ST\(SEEN_CREATED\), link_given_up, ACT_NOTE_REFUSED\},\n//; s/ &&\n\t\t\t\t!never_came_up\(view, step\)//'
 bundled 7 "the end of HAF is judged from nobody knows where" \
-	's/return !step_is_chained\(view, step\) \|\| view->stack.place != PLACE_UNKNOWN;/return true;/'
+	's/return !step_is_chained\(view, step\) \|\| view->stack.place != PLACE_UNKNOWN;/return true;/' 100000000	# rare
 bundled 7 "a failed link does not hold the chain" \
 	's/sum->chain_wanted = false;\t.. it waits for the operator ..//'
 bundled 11 "the program goes on while paused" \
