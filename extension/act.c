@@ -125,6 +125,8 @@ describe(Worker *worker, const Action *action)
 		case ACT_NOTE_EXIT:
 			if (step->done || obeyed(step) || (step->role == ROLE_HANDOFF && step->exit_code == 0))
 				catalog_set_text(worker->catalog, error, NULL);
+			else if (step->role == ROLE_HANDOFF && step->exit_code == HANDOFF_UNSTARTED)
+				catalog_set_text(worker->catalog, error, "a container of the chain could not be started");
 			else
 				catalog_set_text(worker->catalog, error,
 								 psprintf("exited with code %d%s%s", step->exit_code,

@@ -625,16 +625,23 @@ end_is_known(const Step *step)
 	return step->seen == SEEN_EXITED && step->seen_started == step->started_at;
 }
 
-/* The program is through and has ended with the recovery container, and of the
- * links that it was given the next has not run: it could not be started. */
+static bool
+unstarted_told(const Step *handoff)
+{
+	return handoff->state == STEP_EXITED && handoff->has_exit &&
+		handoff->exit_code == HANDOFF_UNSTARTED && handoff->failures > 0;
+}
+
+/* The program says that it could not start a link, which is not on record yet: of
+ * those that it was given it is the next. */
 static bool
 never_came_up(const View *view, const Step *step)
 {
 	const Step *handoff = &view->steps[view->apps[HAF_APP].role_first[ROLE_HANDOFF]];
 	int			at;
 
-	if (view->stack.place != PLACE_RECOVERY || step->seen != SEEN_CREATED ||
-		handoff->state != STEP_EXITED || !handoff->has_exit || handoff->exit_code != 0)
+	if (view->stack.place != PLACE_RECOVERY || step->failed ||
+		(step->seen != SEEN_CREATED && step->seen != SEEN_EXITED) || !unstarted_told(handoff))
 		return false;
 	for (at = next_link(view, -1); at >= 0; at = next_link(view, at))
 		if (view->steps[at].created_seq != 0 && view->steps[at].created_seq < handoff->created_seq)
@@ -654,7 +661,8 @@ link_ready(const View *view, const Step *step)
 		case STEP_RUNNING:
 			return step->seen == SEEN_RUNNING;	/* it may have ended long ago */
 		case STEP_EXITED:
-			return is_current(view, step) && step->log_stored && end_is_known(step);
+			return is_current(view, step) && step->log_stored && end_is_known(step) &&
+				!never_came_up(view, step);
 		default:
 			return false;
 	}
@@ -1219,6 +1227,13 @@ link_given_up(const View *view, const Summary *sum, const Step *step)
 	return step_is_chained(view, step) && never_came_up(view, step);
 }
 
+/* The link that could not be started has failed: that is all the program had to say. */
+static bool
+unstarted_noted(const View *view, const Summary *sum, const Step *step)
+{
+	return step->role == ROLE_HANDOFF && unstarted_told(step) && find_failed_link(view) >= 0;
+}
+
 static bool
 exit_not_stored(const View *view, const Summary *sum, const Step *step)
 {
@@ -1436,6 +1451,8 @@ static const struct StepRule
 	{ST(STEP_EXITED), ST(SEEN_UNKNOWN), log_missing, ACT_LOOK},	/* a TTY's log is another form */
 	{ST(STEP_EXITED), ST(SEEN_UNKNOWN) | ST(SEEN_EXITED), link_not_looked_at, ACT_LOOK},
 	{ST(STEP_EXITED), ANY_SEEN, log_missing, ACT_LOG},
+	{ST(STEP_EXITED), ST(SEEN_EXITED), link_given_up, ACT_NOTE_REFUSED},
+	{ST(STEP_EXITED), ANY_SEEN, unstarted_noted, ACT_NOTE_STEADY},
 
 	/* what is due is done */
 	{MAY_RUN, ST(SEEN_RUNNING), must_kill, ACT_KILL},
@@ -1663,8 +1680,11 @@ note_exit(const View *view, Step *step)
 		note_link_exit(view, step);
 		return;
 	}
-	if (step->role == ROLE_HANDOFF && step->exit_code == 0)
-		return;					/* its chain is over */
+	if (step->role == ROLE_HANDOFF && (step->exit_code == 0 || step->exit_code == HANDOFF_UNSTARTED))
+	{
+		step->failures = step->exit_code != 0;	/* its chain is over */
+		return;
+	}
 	if (completes && step->exit_code == 0 && !killed)
 	{
 		step->done = true;
@@ -1779,7 +1799,8 @@ intend_step(View *view, const Action *action)
 		case ACT_NOTE_REFUSED:
 			step->state = STEP_EXITED;
 			step->log_stored = true;	/* it has never run */
-			step->started_at = 0;
+			if (!step_is_chained(view, step))
+				step->started_at = 0;
 			count_failure(view, step);
 			if (step_is_chained(view, step))
 				give_up_link(view, step);	/* the program has tried as often as it may */

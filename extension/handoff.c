@@ -19,7 +19,8 @@
  *	 hafstack_handoff --host=unix:///var/run/docker.sock --name=haf-handoff
  *		 --recovery=ID [--from=ID] [options] index:ID... haf:ID
  *
- * Exit code 0: the chain is over, HAF or the recovery container runs.
+ * Exit code 0: the chain is over, HAF or the recovery container runs.  3: the
+ * recovery container, because another could not be started.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -55,6 +56,7 @@
 #define EMPTY_MS		300		/* without a server, before the rest is killed */
 #define EXIT_STOPPED	143
 #define EXIT_USAGE		2
+#define EXIT_UNSTARTED	3
 
 typedef enum Kind
 {
@@ -103,6 +105,7 @@ typedef struct Handoff
 	Engine	   *engine;
 	uint64_t	tag;
 	bool		lost;			/* the Engine went away during this round */
+	bool		unstarted;		/* what failed could not be started */
 	bool		leaving;		/* what was asked of us is being done */
 } Handoff;
 
@@ -157,7 +160,9 @@ apply(Handoff *handoff, const char *word, const char *id)
 {
 	handoff->failed |= strcmp(word, "failed") == 0;
 	handoff->over |= strcmp(word, "over") == 0;
-	handoff->left |= strcmp(word, "leave") == 0;
+	handoff->unstarted |= strcmp(word, "unstarted") == 0;
+	if (strcmp(word, "leave") == 0 || strcmp(word, "return") == 0)
+		handoff->left = word[0] == 'l';
 	for (int i = 0; i < handoff->n_members; i++)
 	{
 		Member	   *member = &handoff->members[i];
@@ -368,6 +373,31 @@ reconnect(Handoff *handoff)
 	handoff->lost = false;
 }
 
+/* The daemon brings back only what has a restart policy, so without one, whoever
+ * started us again meant it. */
+static bool
+meant_to_return(Handoff *handoff)
+{
+	EngineReply *seen = NULL;
+	bool		meant;
+
+	if (handoff->name == NULL)
+		return true;
+	while (seen == NULL)
+	{
+		seen = answer(handoff, engine_inspect(handoff->engine, ++handoff->tag, handoff->name));
+		if (!handoff->lost)
+			break;
+		engine_reply_free(seen);
+		seen = NULL;
+		reconnect(handoff);
+	}
+	meant = seen->outcome == ENGINE_OK && seen->count == 1 &&
+		strcmp(seen->containers[0].restart_policy, "no") == 0;
+	engine_reply_free(seen);
+	return meant;
+}
+
 static void
 take_in(Member *member, const EngineContainer *seen)
 {
@@ -512,6 +542,9 @@ delay_after(const Handoff *handoff, int attempts)
 static void
 give_up(Handoff *handoff, Member *member, const char *why)
 {
+	/* its exit code, if any, is of an earlier attempt */
+	bool		unstarted = member->seen.state == ENGINE_STATE_CREATED || member->refused_at > member->since;
+
 	if (member->kind == KIND_RECOVERY)
 	{
 		say("%s: %s; trying again", name_of(member), why);
@@ -525,6 +558,8 @@ give_up(Handoff *handoff, Member *member, const char *why)
 		return;
 	}
 	say("%s: %s; starting the recovery container", name_of(member), why);
+	if (unstarted && !member->absent)
+		note(handoff, "unstarted", member->id);
 	note(handoff, "failed", member->id);
 }
 
@@ -804,6 +839,8 @@ main(int argc, char **argv)
 	}
 	open_record(&handoff);
 	reconnect(&handoff);
+	if (handoff.left && meant_to_return(&handoff))
+		note(&handoff, "return", handoff.members[0].id);
 	/* it may have been taken away, when somebody starts us again by hand */
 	if (!handoff.over && !handoff.left)
 		(void) set_own_policy(&handoff, "always");
@@ -815,5 +852,5 @@ main(int argc, char **argv)
 	}
 	finish(&handoff);
 	engine_close(handoff.engine);
-	return handoff.over ? 0 : EXIT_STOPPED;
+	return !handoff.over ? EXIT_STOPPED : handoff.unstarted ? EXIT_UNSTARTED : 0;
 }

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #define HAF_APP 0				/* apps[0] */
+#define HANDOFF_UNSTARTED 3		/* exit code of hafstack_handoff: a link could not be started */
 
 typedef enum Role
 {

@@ -111,7 +111,8 @@ chain_exit(Container *container)
 		sim.world.daemon_up;
 	if (container->restarting)
 		container->state = SEEN_RUNNING;
-	else if (container->id == sim.world.program.id && container->exit_code != 0)
+	else if (container->id == sim.world.program.id && container->exit_code != 0 &&
+			 container->exit_code != HANDOFF_UNSTARTED)
 		chain_forget_unstarted();
 }
 
@@ -261,7 +262,10 @@ program_begun(Container *container)
 	program->give_up_then = program->asked = false;
 	program->until = 0;
 	for (int i = 0; i < program->n_members; i++)
+	{
 		program->members[i].lives = 0;
+		program->members[i].refused = false;
+	}
 }
 
 bool
@@ -365,6 +369,7 @@ give_up(Member *member)
 		container->policy = RESTART_NO;
 	record("failed", member->id);
 	sim.world.program.gave_up = member->id;
+	sim.world.program.unstarted = container && (container->state == SEEN_CREATED || member->refused);
 	/* one that ran under another program before, and could not be started under
 	 * this one, does not show it */
 	if (container && (container->state == SEEN_CREATED || container->begun_by == sim.world.program.id))
@@ -525,8 +530,10 @@ carry_start(Program *program)
 	Container  *container = container_by_id(program->target->id);
 
 	program->doing = DOING_NOTHING;
+	program->target->refused = true;
 	if (!container || container->state == SEEN_RUNNING || fault(60))
 		return;					/* refused, or lost on its way */
+	program->target->refused = false;
 	container->our_starts++;
 	fate_of(&container->label)->our_starts++;
 	chain_rules_started(container);
@@ -590,7 +597,7 @@ program_step(void)
 	else if (program->over)
 	{
 		own->policy = RESTART_NO;
-		docker_exit(own, 0);
+		docker_exit(own, program->unstarted ? HANDOFF_UNSTARTED : 0);
 	}
 	else if (program->doing == DOING_START)
 		carry_start(program);

@@ -144,6 +144,12 @@ chain_rules_intent(const Action *action)
 		case ACT_REMOVE:
 			chain_remove(container);
 			break;
+		case ACT_NOTE_REFUSED:
+			/* what it gave up may not be wanted any more: the next is tried too early */
+			if (is_chained(step->role) && !sim.meddled && container &&
+				!sim.world.program.disturbed && container->id != sim.world.program.gave_up)
+				violated(11, "%s is failed, and another link could not be started", label_text(&container->label));
+			break;
 		default:
 			break;
 	}

@@ -106,6 +106,7 @@ typedef struct Member
 	const Container *seen;		/* NULL: it is gone */
 	int			lives;			/* as last seen; 0 never */
 	int64_t		since;
+	bool		refused;		/* its last start */
 } Member;
 
 typedef enum Doing
@@ -125,6 +126,7 @@ typedef struct Program
 	bool		failed;
 	bool		over;
 	int			gave_up;		/* the id of what it failed with */
+	bool		unstarted;		/* because that could not be started */
 	/* lost with the process */
 	Doing		doing;
 	Member	   *target;

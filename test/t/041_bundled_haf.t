@@ -47,7 +47,7 @@ is($b->sql(q{SELECT phase FROM hafstack.app WHERE name = 'app-a'}), 'index_built
 $b->sql(q{SELECT hafstack.configure(haf => '{"Entrypoint": ["/nonsense"], "HostConfig": {"Init": false}}')});
 $b->sql('SELECT hafstack.retry(NULL)');
 $b->until(q{SELECT haf_failed AND haf_error LIKE '%could not be started%' FROM hafstack.stack}, 'HAF that cannot be started is failed, too', 60);
-like($b->sql(q{SELECT hafstack.logs(NULL, 'handoff')}), qr/ends-instance could not be started: .*nonsense.*attempt 2 of 2/s, 'the log of the program tells why');
+like($b->sql(q{SELECT hafstack.logs(NULL, 'handoff')}), qr/ends-instance could not be started: .*no such file.*attempt 2 of 2/s, 'the log of the program tells why');
 like($b->sql(q{SELECT hafstack.status() -> 'haf' ->> 'waiting_for'}), qr/retry\(NULL\)/, 'and what to do is said');
 my $programs = $b->sql(q{SELECT attempt FROM hafstack.container WHERE role = 'handoff'});
 sleep 1.5;

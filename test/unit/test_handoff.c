@@ -28,6 +28,7 @@ typedef struct Stage
 	char		index[32];
 	int			wait_status;	/* of the answer to /wait; 0: none comes */
 	atomic_bool refuse_update;
+	atomic_bool without_policy;	/* the program's own container */
 	atomic_int	starts;
 	atomic_int	stops;
 	atomic_int	waits;
@@ -43,13 +44,14 @@ static const char *program;
 static void
 say_container(int fd, const char *asked)
 {
+	bool		own = strstr(asked, "/handoff/") != NULL;
 	bool		from = strstr(asked, FROM) != NULL;
 	char		body[512];
 
 	snprintf(body, sizeof(body), "{\"Id\":\"%.64s\",\"Name\":\"/c\",\"State\":{\"Status\":\"%s\"},\"Config\":{%s},"
-			 "\"HostConfig\":{\"RestartPolicy\":{\"Name\":\"no\"}}}", strstr(asked, DIGITS),
-			 from ? stage->from : strstr(asked, INDEX) != NULL ? stage->index : "created",
-			 from ? "\"StopTimeout\":7" : "");
+			 "\"HostConfig\":{\"RestartPolicy\":{\"Name\":\"%s\"}}}", own ? FROM : strstr(asked, DIGITS),
+			 own ? "running" : from ? stage->from : strstr(asked, INDEX) != NULL ? stage->index : "created",
+			 from ? "\"StopTimeout\":7" : "", own && !stage->without_policy ? "always" : "no");
 	peer_answer(fd, 200, body);
 }
 
@@ -195,8 +197,12 @@ test_leave(void)
 	strcpy(stage->index, "created");
 	stage->refuse_update = false;
 	pid = run();
-	is_int(watch(pid, 5000), 143, "brought back, it goes down again");
+	is_int(watch(pid, 5000), 143, "brought back by the daemon, it goes down again");
 	is_int(stage->starts, 0, "and starts nothing");
+	kill_it(pid);
+	stage->without_policy = true;
+	pid = run();
+	await(&stage->starts, "started by somebody, it goes on");
 	kill_it(pid);
 }
 
