@@ -498,7 +498,7 @@ send_call(Deed *deed, uint64 tag)
 }
 
 static void
-send(Deed *deed)
+send_deed(Deed *deed)
 {
 	Worker	   *worker = deed->worker;
 	uint64		tag = act_new_call(worker, &deed->action, -1);
@@ -639,7 +639,7 @@ act_finish(Deeds *deeds, bool committed)
 			/* the checks of all apps are begun together, by preflight_begin() */
 			if (!deed->dropped && !deed->spec_failed && action_is_call(deed->action.kind) &&
 				deed->action.kind != ACT_PREFLIGHT)
-				send(deed);
+				send_deed(deed);
 			spec_free(&deed->container);
 		}
 }

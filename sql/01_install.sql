@@ -6,11 +6,13 @@ DROP EXTENSION hafstack;
 CREATE EXTENSION hafstack;
 SELECT hafstack.version() = extversion AS version_fits FROM pg_extension WHERE extname = 'hafstack';
 
--- somebody else's schema is not taken over
+-- somebody else's schema is not taken over; which line of the script says so is shown since 18
 DROP EXTENSION hafstack;
 SELECT count(*) FROM pg_namespace WHERE nspname = 'hafstack';
 CREATE SCHEMA hafstack;
+\set SHOW_CONTEXT never
 CREATE EXTENSION hafstack;
+\set SHOW_CONTEXT errors
 DROP SCHEMA hafstack;
 CREATE EXTENSION hafstack;
 

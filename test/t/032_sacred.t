@@ -126,7 +126,7 @@ $t->until(q{SELECT state = 'running' FROM hafstack.container WHERE app = 'dd'}, 
 $t->sql('CREATE TABLE bulk AS SELECT generate_series(1, 1000) AS n; DELETE FROM bulk');
 sleep 0.3;
 ($code, $out, $err) = $node->psql('haf_block_log', 'VACUUM VERBOSE bulk');
-like($err, qr/\b0 are dead but not yet removable/, 'VACUUM is not held back');
+like($err, qr{\b0 (are dead but not yet removable|dead row versions cannot be removed yet)}, 'VACUUM is not held back');    # 14 has the latter
 
 # ---- HAF's update ----------------------------------------------------------------------
 $began = time;
