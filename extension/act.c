@@ -48,7 +48,6 @@ struct Deeds
 {
 	Worker	   *worker;
 	Deed	   *last;
-	int			n;
 };
 
 Outcome
@@ -533,11 +532,7 @@ put_back(Catalog *catalog, const Action *action, const Before *before)
 	View	   *view = &catalog->view;
 
 	if (action->step >= 0)
-	{
 		view->steps[action->step] = before->step;
-		view->steps[action->step].quiet_until = view->now + BUSY_PAUSE_US;
-		strlcpy(catalog->step_info[action->step].stored_health, "?", 2);
-	}
 	if (action->app >= 0)
 		view->apps[action->app] = before->app;
 	view->stack = before->stack;
@@ -568,11 +563,10 @@ add_deed(Deeds *deeds, const Action *action)
 	remember(view, action, &deed->before);
 	deed->previous = deeds->last;
 	deeds->last = deed;
-	deeds->n++;
 	return deed;
 }
 
-/* Looks and logs change no row. */
+/* Looks and logs change no row, and nor does the beginning of a check. */
 bool
 act_only_asks(ActionKind kind)
 {
@@ -623,16 +617,29 @@ in_order(Deed *last)
 	return first;
 }
 
+/* Nothing came of it: the step is left alone for a moment. */
+static void
+pause_step(View *view, const Action *action)
+{
+	if (action->step >= 0)
+		view->steps[action->step].quiet_until = view->now + BUSY_PAUSE_US;
+}
+
 void
 act_finish(Deeds *deeds, bool committed)
 {
 	if (!committed)
+	{
 		for (Deed *deed = deeds->last; deed; deed = deed->previous)
 		{
 			if (!deed->dropped)
 				put_back(deeds->worker->catalog, &deed->action, &deed->before);
 			spec_free(&deed->container);
 		}
+		/* the one that threw; those before it are due as they were */
+		if (deeds->last)
+			pause_step(&deeds->worker->catalog->view, &deeds->last->action);
+	}
 	else
 		for (Deed *deed = in_order(deeds->last); deed; deed = deed->previous)
 		{
@@ -676,8 +683,10 @@ set_trouble(Worker *worker, int at, const char *words)
 
 	if (words == NULL ? step->trouble == NULL : step->trouble != NULL && strcmp(step->trouble, words) == 0)
 		return;
+	if (words != NULL && !worker_transaction(worker, warning_work, &warning))
+		return;					/* the call is repeated, and so is this */
 	catalog_set_text(worker->catalog, (char **) &step->trouble, words);
-	if (words == NULL || !worker_transaction(worker, warning_work, &warning))
+	if (words == NULL)
 		return;
 	ereport(LOG,
 			(errmsg("hafstack: %s", step_words(worker, at, words)),
@@ -787,8 +796,11 @@ act_settle(Worker *worker, const Call *call, const EngineReply *reply)
 	if (worker_transaction(worker, outcome_work, &deed))
 	{
 		keep_failure(worker, action);
+		if (action->kind == ACT_LOOK)
+			strlcpy(info->stored_health, info->health, sizeof(info->stored_health));
 		return;
 	}
 	put_back(worker->catalog, action, &deed.before);
+	pause_step(view, action);
 	step->seen = SEEN_UNKNOWN;
 }

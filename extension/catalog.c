@@ -503,6 +503,7 @@ load_step(Catalog *catalog, uint64 row)
 	step->was_up = bool_at(row, 15);
 	if ((text = text_at(row, 16)) != NULL)
 		strlcpy(info->health, text, sizeof(info->health));
+	strlcpy(info->stored_health, info->health, sizeof(info->stored_health));
 	text = text_at(row, 17);
 	step->has_exit = text != NULL;
 	step->exit_code = int_at(row, 17);

@@ -1944,7 +1944,8 @@ decide_settle(View *view, const Action *action, Outcome outcome)
 		case ACT_STOP:
 		case ACT_KILL:
 			step->seen = SEEN_UNKNOWN;
-			if (outcome != OUTCOME_OK)
+			/* the hand-off program is only sent a signal, and takes its time */
+			if (outcome != OUTCOME_OK || step->role == ROLE_HANDOFF)
 				step->quiet_until = view->now + CALL_PAUSE;
 			break;
 		case ACT_LOG:

@@ -169,6 +169,15 @@ first_open(const View *view, int app, Role role)
 }
 
 static void
+say_trouble(const Query *q, const Step *step)
+{
+	if (!is_given(step->trouble))
+		return;
+	add(q->words, "; it ");
+	add_note(q->words, step->trouble);
+}
+
+static void
 say_failed(const Query *q, const Step *step)
 {
 	const App  *app = &q->view->apps[step->app];
@@ -221,15 +230,6 @@ say_preflight(const Query *q, int app)
 			(int) ((it->check_at - q->view->now + SECOND - 1) / SECOND));
 	else
 		add(q->words, " is running");
-}
-
-static void
-say_trouble(const Query *q, const Step *step)
-{
-	if (!is_given(step->trouble))
-		return;
-	add(q->words, "; it ");
-	add_note(q->words, step->trouble);
 }
 
 static void
@@ -510,15 +510,18 @@ say_leaving(const Query *q)
 {
 	const View *view = q->view;
 	const App  *app = &view->apps[q->app];
+	const Step *stuck = NULL;
 	int			left = 0;
 
 	if (!app->removing && !app_renewing(app))
 		return false;
 	for (int i = 0; i < app->n_steps; i++)
 	{
-		StepState	state = view->steps[app->first_step + i].state;
+		const Step *step = &view->steps[app->first_step + i];
 
-		left += state != STEP_WAITING && state != STEP_REMOVED;
+		left += step->state != STEP_WAITING && step->state != STEP_REMOVED;
+		if (stuck == NULL && is_given(step->trouble))
+			stuck = step;
 	}
 	add(q->words, "being %s, %d container%s to stop and remove first",
 		app->removing ? "removed" : "reset", left, left == 1 ? "" : "s");
@@ -526,6 +529,13 @@ say_leaving(const Query *q)
 		add(q->words, "; paused: SELECT hafstack.resume()");
 	else if (!view->stack.engine_up && left > 0)
 		add(q->words, "; Docker does not answer");
+	else if (stuck)
+	{
+		add(q->words, "; ");
+		add_role(q, stuck->app, stuck->role);
+		add(q->words, " ");
+		add_note(q->words, stuck->trouble);
+	}
 	return true;
 }
 

@@ -1240,7 +1240,7 @@ COMMENT ON FUNCTION hafstack.status() IS 'the state of everything as one documen
 COMMENT ON FUNCTION hafstack.logs(text, text, int) IS 'the end of the log of a role''s last container that ended; app null: HAF';
 COMMENT ON FUNCTION hafstack.version() IS 'version of the loaded module';
 COMMENT ON PROCEDURE hafstack.wait_for(text, text, interval) IS
-'returns when the app (null: the stack) has reached or passed the phase. Raises HF001 when the timeout is over, HF002 when the app failed, HF003 when it is removed, HF004 when the phase can never come, HF005 when there is no worker, 2D000 inside a transaction block. GRANT ... ON ALL FUNCTIONS does not reach procedures: grant it ON ALL ROUTINES, or by name.';
+'returns when the app (null: the stack) has reached or passed the phase. Raises HF001 when the timeout is over, HF002 when the app failed, HF003 when it is removed, HF004 when the phase can never come, HF005 when there has been no worker for ten seconds, 2D000 inside a transaction block. GRANT ... ON ALL FUNCTIONS does not reach procedures: grant it ON ALL ROUTINES, or by name.';
 
 COMMENT ON FUNCTION hafstack.wake() IS 'internal: wakes the worker when this transaction commits';
 COMMENT ON FUNCTION hafstack.require_home() IS 'internal: an error where no worker looks after this database';

@@ -41,6 +41,7 @@
 #include <unistd.h>
 
 #include "clone.h"
+#include "decide.h"
 #include "engine.h"
 #include "http.h"
 
@@ -56,7 +57,6 @@
 #define EMPTY_MS		300		/* without a server, before the rest is killed */
 #define EXIT_STOPPED	143
 #define EXIT_USAGE		2
-#define EXIT_UNSTARTED	3
 
 typedef enum Kind
 {
@@ -495,7 +495,11 @@ stop(Handoff *handoff, Member *member)
 	int			grace_s = member->seen.stop_timeout >= 0 ? member->seen.stop_timeout : GRACE_S;
 
 	if (!keep_down(handoff, member))
+	{
+		if (!handoff->lost)
+			nap(handoff, RECONNECT_MS);
 		return;
+	}
 	note(handoff, "stop", member->id);
 	say("stopping %s", name_of(member));
 	if (!engine_stop(handoff->engine, ++handoff->tag, member->id, grace_s))
@@ -852,5 +856,5 @@ main(int argc, char **argv)
 	}
 	finish(&handoff);
 	engine_close(handoff.engine);
-	return !handoff.over ? EXIT_STOPPED : handoff.unstarted ? EXIT_UNSTARTED : 0;
+	return !handoff.over ? EXIT_STOPPED : handoff.unstarted ? HANDOFF_UNSTARTED : 0;
 }

@@ -19,6 +19,7 @@
 #include "worker.h"
 
 #define RECONNECT_MS		1000
+#define CLOCK_MARGIN_US		INT64CONST(5000000)	/* what the Engine's clock is known to, and more */
 
 /* ---- Connecting -------------------------------------------------------------- */
 
@@ -243,6 +244,8 @@ adopt(Worker *worker, int at, const EngineContainer *container)
 	char		id_before[ENGINE_ID_MAX];
 
 	strlcpy(id_before, info->id, sizeof(id_before));
+	if (step->attempt != container->labels.attempt)
+		step->spec_version = 0; /* of which it was made is not known */
 	step->attempt = container->labels.attempt;
 	step->state = STEP_CREATING;
 	step->has_exit = false;
@@ -341,8 +344,11 @@ on_event(Worker *worker, const EngineReply *reply)
 		step->kill_seen = false;	/* the signal was another process's */
 }
 
-/* Events of the past, as far as the Engine remembers, tell who was sent a
- * signal while nobody was listening. */
+/*
+ * Events of the past, as far as the Engine remembers, tell who was sent a signal
+ * while nobody was listening.  Where no event is known yet, our own clock says
+ * since when; theirs may be another.
+ */
 static int64
 events_since(const Worker *worker)
 {
@@ -360,6 +366,8 @@ events_since(const Worker *worker)
 			(since == 0 || unix_time < since))
 			since = unix_time;
 	}
+	if (worker->heard_at == 0 && since != 0)
+		since += engine_clock_offset_us(worker->engine) - CLOCK_MARGIN_US;
 	return since;
 }
 

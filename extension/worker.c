@@ -214,9 +214,11 @@ reload_catalog(Worker *worker)
 		return false;
 	if (worker->catalog->has_requests)
 	{
-		if (!worker_transaction(worker, take_requests_work, NULL) || !load(worker))
+		if (!worker_transaction(worker, take_requests_work, NULL))
 			return false;
 		hurry_checks(worker->catalog);
+		if (!load(worker))
+			return false;
 	}
 	worker->requests_seen = requests;
 	worker->reload = false;
@@ -356,7 +358,7 @@ write_due(Due *due)
 {
 	for (size_t i = 0; i < due->n && !due->worker->reload; i++)
 	{
-		if (due->writes && due->written == BATCH_MAX)
+		if (due->writes && due->written >= BATCH_MAX)
 			return;
 		due->written += act_write(due->deeds, &due->actions[i]);
 	}
@@ -409,6 +411,7 @@ carry_out_singly(Due *all)
 
 		one.actions = &all->actions[i];
 		one.n = 1;
+		one.written = 0;
 		one.writes = !act_only_asks(one.actions->kind);
 		any |= carry_out(&one, write_due_work);
 	}

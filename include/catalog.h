@@ -78,8 +78,8 @@ typedef void (*CatalogWork) (void *arg);
 /*
  * Run work(arg) in a transaction of its own, with SPI connected, a snapshot and
  * a time limit.  False when it failed: everything is rolled back, the error is
- * in catalog_last_error() and, unless it was a lock somebody holds, in the
- * server log.
+ * in catalog_last_error() and, unless it was a lock somebody holds for a moment,
+ * in the server log.
  */
 extern bool catalog_transaction(CatalogWork work, void *arg);
 extern const char *catalog_last_error(void);

@@ -282,7 +282,7 @@ typedef enum Outcome			/* of a call */
 /* What was observed of a step stays known when its row is read anew. */
 extern void decide_keep_observed(Step *step, const Step *from);
 
-/* Derive what decide() and decide_explain() need; call after loading or changing a view. */
+/* Derive what decide() and explain() need; call after loading or changing a view. */
 extern void decide_prepare(View *view);
 
 /* Fill actions (room for 2 * n_steps + 4 * n_apps + 8) and return their number.

@@ -60,8 +60,10 @@ prepare() {                             # RELEASE OWNER: its copy of what the te
 # A test that starts no server says the same on every release, and those of the bundled topology bring their own in the
 # image: the two kinds go one to either side, as both sides are to end at about the same time.
 belongs_to() {                          # RELEASE FILE
-    if grep -qE '^use (Hafstack|PostgreSQL::Test)' "$2"; then return 0; fi
-    if grep -qE '^use Bundled' "$2"; then [ "$1" = "${releases[-1]}" ]; else [ "$1" = "${releases[0]}" ]; fi
+    if grep -qE '^use Bundled' "$2"; then [ "$1" = "${releases[-1]}" ]
+    elif grep -qE '^use (Hafstack|PostgreSQL::Test)' "$2"; then true
+    else [ "$1" = "${releases[0]}" ]
+    fi
 }
 
 tests=() rules=()

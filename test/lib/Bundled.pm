@@ -25,21 +25,15 @@ use warnings;
 
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TestEngine;
 use Time::HiRes qw(time sleep);
 
-my $control = $ENV{HAFSTACK_CONTROL} or die "HAFSTACK_CONTROL is not set: run these tests with ./run test\n";
+our @ISA = ('TestEngine');
 my $image = 'hafstack-test/haf17';
 
 sub available
 {
-	return system('docker', '--host', host(), 'image', 'inspect', '--format', 'ok', $image) == 0;
-}
-
-sub host
-{
-	my $text = PostgreSQL::Test::Utils::slurp_file("$control/host");
-	chomp $text;
-	return $text;
+	return system('docker', '--host', TestEngine::host(), 'image', 'inspect', '--format', 'ok', $image) == 0;
 }
 
 sub new
@@ -50,7 +44,7 @@ sub new
 		name => $name, shared => $shared, first => "$name-haf", volume => "$name-data",
 		running => {}, against => [], since => sprintf('%.6f', time), made => [], scripts => [], kills => 0
 	}, $class;
-	my ($socket) = host() =~ m{^unix://(.*)};
+	my ($socket) = TestEngine::host() =~ m{^unix://(.*)};
 
 	chmod 0777, $shared;
 	$self->network($_) for "$name-net", sort keys %{ $options{networks} // {} };
@@ -78,18 +72,6 @@ sub new
 	$self->sql('CREATE EXTENSION hafstack');
 	$self->sql("SELECT hafstack.configure(name => '$name', topology => 'bundled')");
 	return $self;
-}
-
-sub docker
-{
-	my ($self, @words) = @_;
-	open my $pipe, '-|', 'docker', '--host', host(), @words or die "docker: $!";
-	my $out = do { local $/; <$pipe> };
-	close $pipe;
-	$self->{docker_failed} = $?;
-	$out //= '';
-	chomp $out;
-	return $out;
 }
 
 # A subnet of its own: several Engines may run on this host.
@@ -181,7 +163,7 @@ sub reruns { my ($self) = @_; return grep { join(' ', $self->ran($_)) =~ /end st
 sub logs
 {
 	my ($self, $name, @options) = @_;
-	my $host = host();
+	my $host = TestEngine::host();
 	return scalar `docker --host $host logs @options $name 2>&1`;
 }
 
@@ -272,11 +254,7 @@ sub engine
 	my ($self, $word) = @_;
 	$self->{kills}++ if $word =~ /kill9|crash|halt|restart/;
 	$self->overlaps if $word ne 'up';
-	open my $in, '>', "$control/in" or die "$control/in: $!";
-	print $in "$word\n";
-	close $in;
-	my $answer = PostgreSQL::Test::Utils::slurp_file("$control/out");
-	die "the Engine could not be asked to $word: see $control/control.log\n" unless $answer =~ /^ok/;
+	$self->SUPER::engine($word);
 	# what ran has ended with the daemon, or is ended by the new one before it starts anything
 	$self->{running} = {} if $word ne 'up';
 }

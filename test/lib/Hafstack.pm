@@ -19,9 +19,10 @@ use warnings;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use TestEngine;
 use Time::HiRes qw(time sleep);
 
-my $control = $ENV{HAFSTACK_CONTROL} or die "HAFSTACK_CONTROL is not set: run these tests with ./run test\n";
+our @ISA = ('TestEngine');
 
 sub new
 {
@@ -35,7 +36,7 @@ sub new
 	chmod 0777, $self->{marks};
 	$node->append_conf('postgresql.conf', <<EOC);
 shared_preload_libraries = 'hafstack'
-hafstack.docker_host = '@{[ host() ]}'
+hafstack.docker_host = '@{[ TestEngine::host() ]}'
 hafstack.retry_delay = '100ms'
 hafstack.max_retry_delay = '1s'
 hafstack.poll_interval = '100ms'
@@ -59,14 +60,6 @@ EOC
 }
 
 sub node { return $_[0]{node}; }
-sub host { return slurp_line("$control/host"); }
-
-sub slurp_line
-{
-	my $text = PostgreSQL::Test::Utils::slurp_file($_[0]);
-	chomp $text;
-	return $text;
-}
 
 # The stand-in for HAF, empty: hived has not connected.
 sub haf
@@ -134,18 +127,6 @@ sub until_phase
 	return $self->until("SELECT phase = '$phase' FROM hafstack.app WHERE name = '$app'", "$app is $phase");
 }
 
-sub docker
-{
-	my ($self, @words) = @_;
-	open my $pipe, '-|', 'docker', '--host', host(), @words or die "docker: $!";
-	my $out = do { local $/; <$pipe> };
-	close $pipe;
-	$self->{docker_failed} = $?;
-	$out //= '';
-	chomp $out;
-	return $out;
-}
-
 # Names of this test's containers that exist now, sorted.
 sub containers
 {
@@ -153,16 +134,6 @@ sub containers
 	my $out = $self->docker('ps', '--all', '--filter', "label=io.hafstack.stack=$self->{name}",
 		(map { ('--filter', $_) } @filters), '--format', '{{.Names}}');
 	return join ' ', sort split /\n/, $out;
-}
-
-sub engine
-{
-	my ($self, $word) = @_;
-	open my $in, '>', "$control/in" or die "$control/in: $!";
-	print $in "$word\n";
-	close $in;
-	my $answer = slurp_line("$control/out");
-	die "the Engine could not be asked to $word: see $control/control.log\n" unless $answer eq 'ok';
 }
 
 # A role spec of busybox that leaves a mark each time its process starts, then runs the script.

@@ -159,6 +159,20 @@ is($t->sql(q{SELECT now() - finished_at BETWEEN '0' AND '1 min' FROM hafstack.co
 delete $ENV{PGOPTIONS};
 $node->safe_psql('postgres', 'ALTER DATABASE haf_block_log RESET ALL');
 
+# ---- a row that somebody has locked ---------------------------------------------------------
+# bystanders go on, whether they come before it or after
+$t->sql(q{SELECT hafstack.pause()});
+register("lock-$_", 'true') for 1 .. 3;
+my $locker = $node->background_psql('haf_block_log');
+$locker->query_safe(q{BEGIN; SELECT FROM hafstack.app WHERE name = 'lock-2' FOR UPDATE});
+$t->sql(q{SELECT hafstack.resume()});
+until_live($_, "$_ goes on") for qw(lock-1 lock-3);
+is($t->phase('lock-2'), 'registered', 'the one that is locked does not');
+ok($t->sql(q{SELECT length(hafstack.status() #>> '{worker,last_error}') > 0}) eq 't', 'and status() tells of the lock');
+$locker->query_safe('COMMIT');
+until_live('lock-2', 'until it is free');
+$locker->quit;
+
 # ---- memory ---------------------------------------------------------------------------------
 $node->restart;
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE $worker");

@@ -11,7 +11,7 @@ use Time::HiRes qw(time sleep);
 my $t = Hafstack->new('faults', haf => 'live', conf => "hafstack.docker_timeout = '2s'\n");
 my $node = $t->node;
 my $serve = 'trap exit TERM; sleep 1000 & wait';
-my $proxy = FaultProxy->new(Hafstack::host());
+my $proxy = FaultProxy->new(TestEngine::host());
 
 sub use_host
 {
@@ -150,7 +150,7 @@ for my $how (qw(error garbage nonsense wrong mute))
 	$t->until(qq{SELECT phase = 'live' FROM hafstack.app WHERE name = 'mad-$how'}, "an app goes on after a $how", 40);
 	is($t->starts("mad-$how", 'setup'), 1, 'and its job ran once');
 }
-use_host(Hafstack::host());
+use_host(TestEngine::host());
 $t->until($reachable, 'without the proxy', 30);
 $proxy->stop;
 
@@ -161,7 +161,7 @@ use_host('unix:///nowhere/docker.sock');
 $t->until("SELECT NOT ($reachable)", 'the Engine is out of reach');
 $t->sql('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = $$hafstack worker$$');
 sleep 3;
-use_host(Hafstack::host());
+use_host(TestEngine::host());
 $t->until(q{SELECT phase = 'live' FROM hafstack.app WHERE name = 'unseen'}, 'what ended meanwhile is taken in');
 is($t->starts('unseen', 'setup'), 1, 'and not repeated');
 is($t->sql(q{SELECT hafstack.logs('unseen', 'setup')}), "through\n", 'with its log');
@@ -173,7 +173,7 @@ $t->until(q{SELECT state = 'running' FROM hafstack.container WHERE app = 'taken'
 use_host('unix:///nowhere/docker.sock');
 $t->until("SELECT NOT ($reachable)", 'nobody looks');
 $t->docker('rm', '--force', 'faults-taken-setup');
-use_host(Hafstack::host());
+use_host(TestEngine::host());
 $t->until(q{SELECT failed AND error ~ 'outcome unknown' FROM hafstack.app WHERE name = 'taken'},
 	'a job whose container was removed is failed, outcome unknown');
 like($t->sql(q{SELECT waiting_for FROM hafstack.apps WHERE name = 'taken'}), qr/hafstack\.retry\('taken'\)/,

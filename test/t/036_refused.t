@@ -9,7 +9,7 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 my $t = Hafstack->new('refused', haf => 'live', conf => "hafstack.docker_timeout = '2s'\n");
-my $proxy = FaultProxy->new(Hafstack::host());
+my $proxy = FaultProxy->new(TestEngine::host());
 my $reachable = q{SELECT (hafstack.status() #>> '{worker,docker_reachable}')::bool};
 
 sub register

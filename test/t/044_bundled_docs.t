@@ -11,12 +11,12 @@ use Test::More;
 
 plan skip_all => 'there is no image hafstack-test/haf17' unless Bundled::available();
 
-my @docker = ('docker', '--host', Bundled::host());
+my @docker = ('docker', '--host', TestEngine::host());
 my $context = PostgreSQL::Test::Utils::tempdir('docs');
 my $pages = PostgreSQL::Test::Utils::slurp_file('docs/bundled.md');
 my ($dockerfile, @more) = $pages =~ /^```dockerfile\n(.*?)^```$/msg;
 my ($preload) = $pages =~ /^```\n(shared_preload_libraries = .*\n)```$/m;
-my ($socket) = Bundled::host() =~ m{^unix://(.*)};
+my ($socket) = TestEngine::host() =~ m{^unix://(.*)};
 my $group = (stat $socket)[5];
 
 ok(defined $dockerfile && !@more, 'the page has one Dockerfile') or die "no Dockerfile in docs/bundled.md\n";

@@ -48,8 +48,8 @@ say_container(int fd, const char *asked)
 	bool		from = strstr(asked, FROM) != NULL;
 	char		body[512];
 
-	snprintf(body, sizeof(body), "{\"Id\":\"%.64s\",\"Name\":\"/c\",\"State\":{\"Status\":\"%s\"},\"Config\":{%s},"
-			 "\"HostConfig\":{\"RestartPolicy\":{\"Name\":\"%s\"}}}", own ? FROM : strstr(asked, DIGITS),
+	snprintf(body, sizeof(body), "{\"Id\":\"%.64s\",\"Name\":\"/%s\",\"State\":{\"Status\":\"%s\"},\"Config\":{%s},"
+			 "\"HostConfig\":{\"RestartPolicy\":{\"Name\":\"%s\"}}}", own ? FROM : strstr(asked, DIGITS), own ? "handoff" : "c",
 			 own ? "running" : from ? stage->from : strstr(asked, INDEX) != NULL ? stage->index : "created",
 			 from ? "\"StopTimeout\":7" : "", own && !stage->without_policy ? "always" : "no");
 	peer_answer(fd, 200, body);

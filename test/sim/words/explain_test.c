@@ -147,6 +147,8 @@ test_before_live(void)
 	apps[ONE].check = CHECK_FAILED;
 	apps[ONE].error = "image \"x\" is missing";
 	says(-1, "preflight of app one failed: image \"x\" is missing", "SELECT hafstack.retry('one')");
+	apps[ONE].check = CHECK_AGAIN;
+	says(-1, "preflight of app one failed: image \"x\" is missing", "SELECT hafstack.retry('one')");
 	begin(STACK_INDEX_BUILD);
 	apps[ONE].phase = APP_INDEX_BUILD;
 	step_of(ONE, ROLE_INDEX)->state = STEP_RUNNING;
@@ -193,7 +195,17 @@ test_setup(void)
 	apps[TWO].phase = APP_SETUP_DONE;
 	fail(ONE, ROLE_SETUP);
 	says(TWO, "missing: one (failed)", "SELECT hafstack.retry('one'), or hold it");
+	begin(STACK_APP_SETUP);
+	live_haf();
+	finish(ONE, ROLE_SETUP);
+	apps[ONE].phase = APP_SETUP_DONE;
+	step_of(ONE, ROLE_SETUP)->seen = SEEN_RUNNING;	/* started again by somebody */
+	says(TWO, "setups go one at a time: the setup of app one", "");
+	fail(ONE, ROLE_SETUP);
+	step_of(ONE, ROLE_SETUP)->trouble = "could not be removed: device busy";
 	apps[ONE].removing = true;
+	says(ONE, "to stop and remove first; its setup could not be removed: device busy", "");
+	step_of(ONE, ROLE_SETUP)->trouble = NULL;
 	says(ONE, "being removed, 1 container to stop and remove first", "");
 }
 
@@ -223,6 +235,10 @@ test_sync(void)
 	view.stack.phase = STACK_LIVE;
 	says(ONE, "", "");
 	says(-1, "", "");
+	step_of(ONE, ROLE_API)->state = STEP_REMOVING;
+	step_of(ONE, ROLE_API)->seen = SEEN_EXITED;
+	step_of(ONE, ROLE_API)->trouble = "could not be removed: device busy";
+	says(ONE, "its API: its last container is being removed", "it could not be removed: device busy");
 }
 
 int
