@@ -161,16 +161,23 @@ $node->safe_psql('postgres', 'ALTER DATABASE haf_block_log RESET ALL');
 
 # ---- a row that somebody has locked ---------------------------------------------------------
 # bystanders go on, whether they come before it or after
-$t->sql(q{SELECT hafstack.pause()});
-register("lock-$_", 'true') for 1 .. 3;
+my @apps = map { "lock-$_" } 1 .. 3;
+for my $app (@apps)
+{
+	$t->sql("SELECT hafstack.register_app('$app', api => '" . $t->spec($app, 'api', 'trap exit TERM; sleep 1000 & wait') . "')");
+}
+$t->until_phase($_, 'serving') for @apps;
+$t->sql(q{SELECT hafstack.stop()});
+$t->until(q{SELECT phase = 'idle' FROM hafstack.stack}, 'all are down');
 my $locker = $node->background_psql('haf_block_log');
 $locker->query_safe(q{BEGIN; SELECT FROM hafstack.app WHERE name = 'lock-2' FOR UPDATE});
-$t->sql(q{SELECT hafstack.resume()});
-until_live($_, "$_ goes on") for qw(lock-1 lock-3);
-is($t->phase('lock-2'), 'registered', 'the one that is locked does not');
-ok($t->sql(q{SELECT length(hafstack.status() #>> '{worker,last_error}') > 0}) eq 't', 'and status() tells of the lock');
+$t->sql(q{SELECT hafstack.start()});
+my $runs = q{SELECT state = 'running' FROM hafstack.container WHERE role = 'api' AND app =};
+$t->until("$runs '$_'", "$_ comes up", 20) for qw(lock-1 lock-3);
+is($t->sql("$runs 'lock-2'"), 'f', 'the one that is locked does not');
+is($t->sql(q{SELECT length(hafstack.status() #>> '{worker,last_error}') > 0}), 't', 'and status() tells of the lock');
 $locker->query_safe('COMMIT');
-until_live('lock-2', 'until it is free');
+$t->until("$runs 'lock-2'", 'until it is free');
 $locker->quit;
 
 # ---- memory ---------------------------------------------------------------------------------
