@@ -15,7 +15,7 @@
 #define SECOND			INT64_C(1000000)
 #define CALL_PAUSE		SECOND	/* after a call that came to nothing */
 #define STEADY_TIME		(600 * SECOND)	/* a service this long up is well again */
-#define SETTLE_TIME		(SECOND / 2)	/* an API without health check counts as up after it */
+#define SETTLE_TIME		(SECOND / 10)	/* an API without health check counts as up after it */
 
 const char *const role_names[ROLES] =
 {"index", "instance", "setup", "sync", "live_sync", "api", "recovery", "handoff"};

@@ -450,7 +450,7 @@ daemon_return(void)
 
 /* ---- What happens by itself ---------------------------------------------- */
 
-/* An API without health check that has run for half a second was up. */
+/* An API without health check that has run for a tenth of a second was up. */
 void
 docker_time_passed(void)
 {
@@ -459,7 +459,7 @@ docker_time_passed(void)
 		const Container *container = &sim.world.containers[i];
 
 		if (container->ours && container->state == SEEN_RUNNING && !container->has_health &&
-			sim.world.now >= container->began + SECOND / 2)
+			sim.world.now >= container->began + SECOND / 10)
 			fate_of(&container->label)->was_up = true;
 	}
 	if (sim.bundled)
