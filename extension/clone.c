@@ -22,8 +22,6 @@
 
 #define ID_LENGTH			64
 #define SHORT_ID			12
-#define STOP_TIMEOUT_S		120 /* HAF's, where nothing is said */
-#define STOP_TIMEOUT_MAX_S	86400
 #define SKIP_HIVED_OPTION	"--skip-hived"
 #define POLICY_LABEL		"io.hafstack.haf-restart-policy"
 #define RETRIES_LABEL		"io.hafstack.haf-restart-retries"
@@ -337,9 +335,9 @@ stop_timeout_of(const cJSON *config)
 {
 	const cJSON *timeout = doc_get(config, "StopTimeout");
 
-	if (cJSON_IsRaw(timeout) && timeout->valuedouble >= 0 && timeout->valuedouble <= STOP_TIMEOUT_MAX_S)
+	if (cJSON_IsRaw(timeout) && timeout->valuedouble >= 0 && timeout->valuedouble <= SPEC_STOP_TIMEOUT_MAX_S)
 		return timeout->valueint;
-	return STOP_TIMEOUT_S;
+	return SPEC_HAF_STOP_TIMEOUT_S;
 }
 
 static void

@@ -559,23 +559,40 @@ is_pending_index(const View *view, const App *app, const Step *step)
 		!step->done && !step_unwanted(view, step);
 }
 
-/* The links, in order, from at = -1 on: index builds, then HAF; -1 at the end. */
+/* The first index build after at, by place, that has to run yet, or runs; -1 none. */
 static int
-next_link(const View *view, int at)
+next_index(const View *view, int at, bool running)
 {
-	const App  *haf = &view->apps[HAF_APP];
-
-	if (at == haf->role_first[ROLE_INSTANCE])
-		return -1;
 	for (int i = at < 0 ? 1 : view->steps[at].app; i < view->n_apps; i++)
 	{
 		const App  *app = &view->apps[i];
 
 		for (int s = app->role_first[ROLE_INDEX]; s < app->role_first[ROLE_INDEX] + app->count[ROLE_INDEX]; s++)
-			if (s > at && is_pending_index(view, app, &view->steps[s]))
+			if (s > at && is_pending_index(view, app, &view->steps[s]) &&
+				(!running || view->steps[s].state == STEP_RUNNING))
 				return s;
 	}
-	return haf->role_first[ROLE_INSTANCE];
+	return -1;
+}
+
+/* The links, in order, from at = -1 on: index builds, then HAF; -1 at the end.  The
+ * build in which the server is goes first, whoever has his place before it now:
+ * days of work may be in it. */
+static int
+next_link(const View *view, int at)
+{
+	int			instance = view->apps[HAF_APP].role_first[ROLE_INSTANCE];
+	int			first = view->stack.place == PLACE_INDEX ? next_index(view, -1, true) : -1;
+	int			next;
+
+	if (at == instance)
+		return -1;
+	if (at < 0 && first >= 0)
+		return first;
+	next = next_index(view, at == first ? -1 : at, false);
+	if (next == first && next >= 0)
+		next = next_index(view, first, false);
+	return next < 0 ? instance : next;
 }
 
 int
@@ -706,7 +723,7 @@ find_chain(const View *view, Summary *sum)
 	handoff = &view->steps[haf->role_first[ROLE_HANDOFF]];
 	/* an operator may have started it again */
 	sum->handing_over = step_active(handoff) ||
-		(handoff->state == STEP_EXITED && handoff->seen == SEEN_UNKNOWN);
+		((handoff->state == STEP_EXITED || handoff->state == STEP_REMOVING) && handoff->seen == SEEN_UNKNOWN);
 	sum->chain_wanted = chain_due(view, sum);
 	sum->chain_ready = true;
 	sum->chain_version = chain_version(view);
@@ -1378,16 +1395,22 @@ successor_created(const View *view, const Summary *sum, const Step *step)
 	return view->apps[step->app].phase >= phase_after(step->role);
 }
 
+/* The program that runs has no need of it any more. */
+static bool
+spared_by_program(const View *view, const Summary *sum, const Step *step)
+{
+	return changeable(view, sum, step) &&
+		(!step_is_chained(view, step) || !sum->handing_over ||
+		 (step->done && view->stack.place > PLACE_HIVED));
+}
+
 static bool
 may_remove(const View *view, const Summary *sum, const Step *step)
 {
 	const App  *app = &view->apps[step->app];
 
-	if (!changeable(view, sum, step) || !step->log_stored)
+	if (!spared_by_program(view, sum, step) || !step->log_stored)
 		return false;
-	if (step_is_chained(view, step) && sum->handing_over &&
-		!(step->done && view->stack.place > PLACE_HIVED))
-		return false;			/* the program may have to look at it yet */
 	if (step_unwanted(view, step))
 		return true;
 	/* what others wait for goes first */
@@ -1457,7 +1480,7 @@ static const struct StepRule
 	/* what is due is done */
 	{MAY_RUN, ST(SEEN_RUNNING), must_kill, ACT_KILL},
 	{MAY_RUN, ST(SEEN_RUNNING), must_stop, ACT_STOP},
-	{ST(STEP_REMOVING), ST(SEEN_CREATED) | ST(SEEN_EXITED), changeable, ACT_REMOVE},
+	{ST(STEP_REMOVING), ST(SEEN_CREATED) | ST(SEEN_EXITED), spared_by_program, ACT_REMOVE},
 	{ST(STEP_CREATED), ST(SEEN_CREATED), outdated, ACT_REMOVE},
 	{ST(STEP_CREATED), ST(SEEN_CREATED), may_start, ACT_START},
 	{ST(STEP_EXITED), ANY_SEEN & ~ST(SEEN_RUNNING), may_remove, ACT_REMOVE},

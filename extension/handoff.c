@@ -44,6 +44,7 @@
 #include "decide.h"
 #include "engine.h"
 #include "http.h"
+#include "spec.h"
 
 #define MEMBERS_MAX		4096
 #define LINE_BYTES		256
@@ -51,7 +52,6 @@
 #define RECONNECT_MS	1000
 #define LOST_START_MS	2000	/* for a start whose answer was lost to show */
 #define STEADY_MS		10000	/* HAF has to stay up so long */
-#define GRACE_S			120		/* for a container that names no StopTimeout */
 #define RECOVERY_MS		1000	/* the recovery container, which there is nothing else to try after */
 #define RESTARTS_MAX	5		/* by the daemon, whose pauses grow until they look steady */
 #define EMPTY_MS		300		/* without a server, before the rest is killed */
@@ -492,7 +492,7 @@ keep_down(Handoff *handoff, const Member *member)
 static void
 stop(Handoff *handoff, Member *member)
 {
-	int			grace_s = member->seen.stop_timeout >= 0 ? member->seen.stop_timeout : GRACE_S;
+	int			grace_s = member->seen.stop_timeout >= 0 ? member->seen.stop_timeout : SPEC_HAF_STOP_TIMEOUT_S;
 
 	if (!keep_down(handoff, member))
 	{

@@ -29,7 +29,6 @@
 
 #define KEYS_MAX			1000	/* of one object */
 #define NAME_MAX_BYTES		200 /* of a container */
-#define STOP_TIMEOUT_MAX	86400
 #define LABEL_PREFIX		"io.hafstack."
 
 #define INVALID				"22023"
@@ -1431,12 +1430,12 @@ settle_stop_timeout(Build *build, cJSON *body)
 	size_t		length;
 
 	if (item == NULL)
-		return put(build, body, "StopTimeout", cJSON_CreateNumber(instance ? 120 : 30));
+		return put(build, body, "StopTimeout", cJSON_CreateNumber(instance ? SPEC_HAF_STOP_TIMEOUT_S : SPEC_STOP_TIMEOUT_S));
 	length = strspn(item->valuestring, "0123456789");
 	if (length == 0 || length > 6 || item->valuestring[length] != '\0' ||
-		atoi(item->valuestring) > STOP_TIMEOUT_MAX)
+		atoi(item->valuestring) > SPEC_STOP_TIMEOUT_MAX_S)
 		return fail(build, INVALID, "", "%s: \"StopTimeout\" must be a number of seconds from 0 to %d",
-					build->where, STOP_TIMEOUT_MAX);
+					build->where, SPEC_STOP_TIMEOUT_MAX_S);
 	return true;
 }
 

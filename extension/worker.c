@@ -354,8 +354,10 @@ find_due(Due *due)
 }
 
 static void
-write_due(Due *due)
+write_due(void *arg)
 {
+	Due		   *due = arg;
+
 	for (size_t i = 0; i < due->n && !due->worker->reload; i++)
 	{
 		if (due->writes && due->written >= BATCH_MAX)
@@ -376,12 +378,6 @@ write_all_work(void *arg)
 		write_due(due);
 		find_due(due);
 	}
-}
-
-static void
-write_due_work(void *arg)
-{
-	write_due(arg);
 }
 
 static bool
@@ -413,7 +409,7 @@ carry_out_singly(Due *all)
 		one.n = 1;
 		one.written = 0;
 		one.writes = !act_only_asks(one.actions->kind);
-		any |= carry_out(&one, write_due_work);
+		any |= carry_out(&one, write_due);
 	}
 	return any;
 }

@@ -14,6 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* seconds that a container has to stop in, where its spec does not say */
+#define SPEC_STOP_TIMEOUT_S		30
+#define SPEC_HAF_STOP_TIMEOUT_S	120 /* hived flushes */
+#define SPEC_STOP_TIMEOUT_MAX_S	86400
+
 #define SPEC_MAX_BYTES	(1024 * 1024)	/* of one spec, defaults or vars */
 #define SPEC_MAX_CONTAINERS 64			/* of one role */
 

@@ -44,7 +44,7 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-title() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+title() { if [ -t 1 ]; then printf '\n\033[1m%s\033[0m\n' "$*"; else printf '\n%s\n' "$*"; fi; }
 
 prepare() {
     title "A scratch Engine, images, and a scratch PostgreSQL"
@@ -74,7 +74,7 @@ register() {
     pg_psql -v topology=$topology -v network="$network" -v gateway="$gateway" -v url="$(pg_url haf)" -v apps="$PWD/test/demo" \
         -v replay_blocks=$replay -v tally_port="$tally" -v digest_port="$digest" -v explorer_port="$explorer" \
         -v backend_port="$backend" -f test/demo/register.sql >/dev/null
-    pg_psql --command="SELECT name, 'depends on', depends_on, 'contexts', contexts FROM hafstack.app ORDER BY place"
+    pg_psql --command="SELECT format('  %-9s depends on %-17s contexts %s', name, depends_on, contexts) FROM hafstack.app ORDER BY place"
     pg_psql --command='SELECT hafstack.start()' >/dev/null
 }
 
@@ -112,7 +112,7 @@ tell() {
 }
 
 watch_it() {
-    title "From registered to serving"
+    title "From registered to serving (the stars: how many of an app's eight phases it has come to)"
     local state began=$SECONDS
     told=0
     while :; do
@@ -159,7 +159,8 @@ show_end() {
                 (SELECT jsonb_agg(c->>'name' || ': ' || (c->>'state')) FROM jsonb_array_elements(a->'containers') AS c)))
             FROM jsonb_array_elements(s->'apps') AS a)))
         FROM hafstack.status() AS s"
-    title "What to try next (./run demo --keep leaves all of this running)"
+    [ -n "$keep" ] || { printf '\n./run demo --keep leaves all of this running, to play with.\n'; return 0; }
+    title "What to try next"
     cat <<EOS
   SELECT * FROM hafstack.apps;                        how far everybody is, and what holds them
   SELECT hafstack.logs('tally', 'setup');             what a job said

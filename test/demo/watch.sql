@@ -19,7 +19,7 @@ SELECT line FROM (
     SELECT -1 AS place, format('stack      %-12s %s', s.doc->>'phase', coalesce(s.doc->>'waiting_for', '')) AS line FROM s
     UNION ALL
     SELECT 0, format('HAF        %-12s [%s]%s  block %s  %s', coalesce(s.doc->'haf'->>'state', '-'), bar, percent,
-        coalesce(s.doc->'haf'->>'irreversible_block', '-'), coalesce(s.doc->'haf'->>'waiting_for', 'live'))
+        coalesce(nullif(s.doc->'haf'->>'irreversible_block', '-1'), '-'), coalesce(s.doc->'haf'->>'waiting_for', 'live'))
     FROM s, drawn WHERE place = 0
     UNION ALL
     SELECT a.place, format('%-10s %-12s [%s]%s  %s  %s', a.doc->>'name', a.doc->>'phase', bar, percent,

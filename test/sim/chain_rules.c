@@ -28,6 +28,7 @@ chain_now(int *links)
 {
 	const Worker *worker = &sim.worker;
 	int			n = 0;
+	int			first = -1;
 
 	for (int i = 1; i < worker->view.n_apps; i++)
 	{
@@ -36,7 +37,20 @@ chain_now(int *links)
 		for (int s = app->first_step; s < app->first_step + app->n_steps; s++)
 			if (worker->steps[s].role == ROLE_INDEX && !rules_aside(i) &&
 				app->phase <= APP_INDEX_BUILD && !index_is_done(app, &worker->steps[s]))
+			{
+				if (first < 0 && worker->view.stack.place == PLACE_INDEX &&
+					worker->steps[s].state == STEP_RUNNING)
+					first = n;
 				links[n++] = worker->ids[s];
+			}
+	}
+	/* the build that the server is in goes first */
+	if (first > 0)
+	{
+		int			running = links[first];
+
+		memmove(&links[1], &links[0], sizeof(int) * (size_t) first);
+		links[0] = running;
 	}
 	links[n++] = worker->ids[worker->apps[HAF_APP].role_first[ROLE_INSTANCE]];
 	return n;

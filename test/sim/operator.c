@@ -313,6 +313,7 @@ operator_help(void)
 		stack->paused = stack->copied = false;
 		changed(NULL);
 	}
+	sim.world.program.disturbed = true; /* as by any call, see above */
 	for (int i = 0; i < catalog->n_apps; i++)
 	{
 		AppRow	   *app = &catalog->apps[i];
