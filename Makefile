@@ -12,7 +12,6 @@ HANDOFF_OBJS = extension/handoff.o extension/engine.o extension/http.o extension
 
 REGRESS = $(sort $(basename $(notdir $(wildcard sql/*.sql))))
 REGRESS_OPTS = --inputdir=.
-TAP_TESTS = 0
 EXTRA_CLEAN = $(HANDOFF) extension/handoff.o
 
 PG_CPPFLAGS = -I$(srcdir)/include -std=gnu11
