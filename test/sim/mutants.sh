@@ -163,11 +163,11 @@ bundled 1 "a chain from nobody knows where" \
 bundled 1 "haf_sync before HAF has taken over" \
 	's/if \(view->stack.bundled && !decide_hived_here\(view\)\)\n\t\treturn false;[^\n]*//'
 bundled 6 "a link goes while the program may need it" \
-	's/!\(step->done && view->stack.place > PLACE_HIVED\)/false/'
+	's/(spared_by_program\(const View.*?)\(!step_is_chained\(view, step\) \|\| !sum->handing_over/$1(true || !step_is_chained(view, step) || !sum->handing_over/s'
 bundled 6 "a link that was altered goes while the program may need it" \
 	's/\(sum->handing_over \|\| !may_clone\(view\)\)/(!may_clone(view))/'
 bundled 6 "a program started by hand is not looked for" \
-	's/ \|\|\n\t\t\(handoff->state == STEP_EXITED && handoff->seen == SEEN_UNKNOWN\)//' 100000000	# rare
+	's/sum->handing_over = step_active\(handoff\) \|\|.*?SEEN_UNKNOWN\);/sum->handing_over = step_active(handoff);/s'
 bundled 6 "what failed goes with the chain of others" \
 	's/may_clone\(view\) && !app->aside && has_work\(step\) &&/may_clone(view) \&\&/'
 bundled 6 "the recovery container stays" \
